@@ -1,0 +1,2 @@
+//! The `minato` program.
+fn main() {}
