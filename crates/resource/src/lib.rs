@@ -1,1 +1,25 @@
-//! (header to be written by the crate's first commit)
+//! Declarative resources: text in, [`Object`]s with keys and spans out, and text again.
+//!
+//! The data flows one way:
+//!
+//! ```text
+//! bytes ─► SourceFile ─► document::Node tree (spans) ─► serde_json::Value ─► Object { key, value, origin } ─► emit
+//!                              └── Diagnostic (every mistake, with file:line:column) ──► shown by the caller
+//! ```
+//!
+//! The crate owns the vocabulary that every parser of the project shares ([`SourceFile`], [`Span`],
+//! [`Position`], [`Diagnostic`]), the reading of YAML and JSON as `kubectl` types it, and the identity of an
+//! object ([`ResourceKey`]). It does not open files, does not know any kind's fields, and prints nothing.
+
+mod diagnostic;
+mod key;
+mod object;
+pub mod pointer;
+mod source_file;
+
+pub mod document;
+
+pub use diagnostic::{Diagnostic, Location, Severity};
+pub use key::{KeyError, ResourceKey};
+pub use object::{EditError, Object, ObjectError, Origin};
+pub use source_file::{Position, SourceFile, SourceFileError, Span};
