@@ -1,1 +1,28 @@
-//! (header to be written by the crate's first commit)
+//! What an image is, and where images are kept on this machine.
+//!
+//! ```text
+//!  text ─► Reference, Digest, Platform
+//!  JSON ─► ManifestDocument (Manifest | Index) ─► ImageConfig
+//!  bytes ─► Store::ingest ─► blob            (verified while written, renamed when whole)
+//!  tar ─► layer::unpack ─► tree ─► Layer     (hostile archives refused; overlay form, ready as a lower folder)
+//!  tree ─► layer::write_tar ─► the same tar  (byte for byte, for layers that Minato made)
+//!  Store ◄─► layout                          (OCI layout, docker archive)
+//! ```
+//!
+//! Nothing here knows the network, containers or Dockerfiles, and nothing here prints.
+
+mod config;
+mod digest;
+mod fields;
+mod manifest;
+mod platform;
+mod reference;
+pub mod store;
+mod text;
+
+pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
+pub use digest::{Digest, DigestError, Digester};
+pub use manifest::{Descriptor, Index, Manifest, ManifestDocument, ManifestError, media_type};
+pub use platform::{Platform, PlatformError};
+pub use reference::{Reference, ReferenceError};
+pub use store::{Image, Layer, Lease, StagedLayer, Store, StoreError};

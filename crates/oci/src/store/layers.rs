@@ -1,0 +1,155 @@
+//! Unpacked layers, ready to be lower folders of an overlay mount.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Lease, Store, StoreError, failed, files};
+use crate::Digest;
+
+const VERSION: u32 = 1;
+/// The options of one mount fit into a page, and an image may have 127 layers: folder names are kept short. The
+/// description inside has the whole digest.
+const NAME_LENGTH: usize = 32;
+/// A layer's time of last use is noted no more often than this.
+const USE_RESOLUTION: Duration = Duration::from_secs(3600);
+
+/// A layer of which the content lies in a folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layer {
+    /// The digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// The content in overlay form: whiteouts are character devices 0:0, opaque folders have overlayfs's attribute.
+    pub path: PathBuf,
+    /// Length of the uncompressed tar in bytes.
+    pub size: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    diff_id: Digest,
+    size: u64,
+}
+
+impl Store {
+    /// The unpacked layer with this uncompressed digest, if it is there. Notes that it was used.
+    ///
+    /// # Errors
+    /// When its description can't be read.
+    pub fn layer(&self, diff_id: &Digest) -> Result<Option<Layer>, StoreError> {
+        let folder = self.layer_folder(diff_id);
+        let path = folder.join("layer.json");
+        let Some(description) = files::read_json::<Description>(&path)? else { return Ok(None) };
+        if description.version != VERSION || description.diff_id != *diff_id {
+            return Err(files::damaged(&path, format!("does not describe layer {diff_id}")));
+        }
+        note_use(&path);
+        Ok(Some(Layer { diff_id: *diff_id, path: folder.join("tree"), size: description.size }))
+    }
+
+    /// An empty folder to fill with a layer's content, on the file system of the store.
+    ///
+    /// # Errors
+    /// When the folder can't be made.
+    pub fn stage_layer(&self) -> Result<StagedLayer, StoreError> {
+        let lease = self.lease()?;
+        let ingest = self.ingest_folder();
+        let made = tempfile::Builder::new().prefix("layer-").rand_bytes(12).tempdir_in(&ingest);
+        let folder = made.map_err(|source| failed("make folder in", &ingest, source))?.keep();
+        let staged = StagedLayer { store: self.clone(), folder, committed: false, _lease: lease };
+        for name in ["tree", "work"] {
+            let path = staged.folder.join(name);
+            fs::create_dir(&path).map_err(|source| failed("make folder", &path, source))?;
+        }
+        Ok(staged)
+    }
+
+    pub(super) fn layer_folder(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("layers").join(layer_name(diff_id))
+    }
+}
+
+pub(super) fn layer_name(diff_id: &Digest) -> String {
+    let mut name = diff_id.hex();
+    name.truncate(NAME_LENGTH);
+    name
+}
+
+// Failing to note a use costs a layer an earlier collection at worst.
+fn note_use(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    let age = file.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+    if age.is_none_or(|age| age > USE_RESOLUTION) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+}
+
+/// A layer that is being made: a folder to fill, gone when dropped before [`StagedLayer::commit`].
+#[derive(Debug)]
+pub struct StagedLayer {
+    store: Store,
+    folder: PathBuf,
+    committed: bool,
+    _lease: Lease,
+}
+
+impl StagedLayer {
+    /// The folder to fill, in overlay form; fit to be an overlay's upper folder.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    /// An empty folder beside it, fit to be that overlay's work folder. It is removed on commit.
+    pub fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// Makes the content the layer `diff_id`, of which the tar is `size` bytes long.
+    ///
+    /// The caller vouches that [`crate::layer::write_tar`] of the folder has this digest. When the layer is there
+    /// already, that one is kept.
+    ///
+    /// # Errors
+    /// When the description can't be written or the folder can't be moved.
+    pub fn commit(mut self, diff_id: &Digest, size: u64) -> Result<Layer, StoreError> {
+        if let Some(layer) = self.store.layer(diff_id)? {
+            return Ok(layer);
+        }
+        files::remove_tree(&self.work())?;
+        let description = Description { version: VERSION, diff_id: *diff_id, size };
+        self.store.write_json(&self.folder.join("layer.json"), &description)?;
+        fail::fail_point!("oci.layer.before-rename");
+        let folder = self.store.layer_folder(diff_id);
+        match fs::rename(&self.folder, &folder) {
+            Ok(()) => self.committed = true,
+            // Another process was faster; both have the same content.
+            Err(source) if is_occupied(&source) => {}
+            Err(source) => return Err(failed("move layer to", &folder, source)),
+        }
+        fail::fail_point!("oci.layer.after-rename");
+        self.store.layer(diff_id)?.ok_or(StoreError::NoLayer(*diff_id))
+    }
+}
+
+fn is_occupied(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
+}
+
+impl Drop for StagedLayer {
+    fn drop(&mut self) {
+        if !self.committed {
+            // What can't be removed now is removed with the other leftovers.
+            let _ = files::remove_tree(&self.folder);
+        }
+    }
+}
+
+/// The size in a layer's description; 0 when it can't be read.
+pub(super) fn described_size(folder: &Path) -> u64 {
+    let description = files::read_json::<Description>(&folder.join("layer.json"));
+    description.ok().flatten().map_or(0, |description| description.size)
+}
