@@ -1,1 +1,25 @@
-//! (header to be written by the crate's first commit)
+//! Keeps containers running on this machine: replicas, probes, restarts, rolling updates and the service proxy.
+//!
+//! ```text
+//! Workload, Service ─ control socket ─► supervisor ─ decide (pure) ─► actions ─► Containers (runtime's shims)
+//!   (local, cli)                          ▲   │                                     │ exits, probes' answers
+//!                                         └───┼─────────────────────────────────────┘
+//!                                             └─► proxy: requests ─► ready replicas only
+//! ```
+//!
+//! One supervisor process per data folder owns all of it; callers speak to it through [`Supervisor`]. Containers are not
+//! its children in any way that matters: each has a shim (crate `runtime`), so a supervisor that died is replaced by one
+//! that adopts them. It knows images only as ids of unpacked layers, and no Kubernetes or ECS word.
+
+mod control;
+mod moment;
+pub mod spec;
+mod status;
+
+pub use control::{EngineChoice, Supervisor, SupervisorError, SupervisorOptions, Watch};
+pub use moment::Moment;
+pub use spec::{Service, ServiceKey, Workload, WorkloadKey};
+pub use status::{
+    Cause, ContainerState, ContainerStatus, Exit, Filter, ProbeFailure, PublishedPort, ReplicaPhase, ReplicaStatus,
+    RolloutId, RolloutStatus, ServiceStatus, Status, WorkloadStatus,
+};
