@@ -200,8 +200,7 @@ async fn exchange(
     streaming: bool,
 ) -> Result<(String, Connection), Failed> {
     let answer = connection.send_request(request).await.map_err(|error| {
-        let kind =
-            if error.is_parse() { FailureKind::Protocol } else { FailureKind::ClosedBeforeAnswer };
+        let kind = if error.is_parse() { FailureKind::Protocol } else { FailureKind::ClosedBeforeAnswer };
         (kind, format!("{error}: {}", source_of(&error)))
     })?;
     let status = answer.status();

@@ -20,6 +20,6 @@ pub use control::{EngineChoice, Supervisor, SupervisorError, SupervisorOptions, 
 pub use moment::Moment;
 pub use spec::{Service, ServiceKey, Workload, WorkloadKey};
 pub use status::{
-    Cause, ContainerState, ContainerStatus, Exit, Filter, ProbeFailure, PublishedPort, ReplicaPhase, ReplicaStatus,
-    RolloutId, RolloutStatus, ServiceStatus, Status, WorkloadStatus,
+    Cause, ContainerState, ContainerStatus, Exit, Filter, ProbeFailure, PublishedPort, ReplicaPhase,
+    ReplicaStatus, RolloutId, RolloutStatus, ServiceStatus, Status, WorkloadStatus,
 };

@@ -44,11 +44,6 @@ impl Filter {
             name: Some(key.name.clone()),
         }
     }
-
-    pub(crate) fn takes(&self, application: &str, namespace: &str, name: &str) -> bool {
-        let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
-        fits(&self.application, application) && fits(&self.namespace, namespace) && fits(&self.name, name)
-    }
 }
 
 /// Names one rollout: one `apply` (or restart, scale) of one workload.

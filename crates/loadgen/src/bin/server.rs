@@ -60,7 +60,8 @@ async fn main() -> std::io::Result<()> {
         unready: env::var_os("UNREADY").is_some(),
         unready_after: milliseconds("UNREADY_AFTER_MS"),
     };
-    let listener = TcpListener::bind(format!("{}:{}", text("LISTEN", "0.0.0.0"), text("PORT", "3000"))).await?;
+    let listener =
+        TcpListener::bind(format!("{}:{}", text("LISTEN", "0.0.0.0"), text("PORT", "3000"))).await?;
     println!("listening on {}", listener.local_addr()?);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
@@ -79,7 +80,8 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn answer(settings: Settings, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let unready = settings.unready || settings.unready_after.is_some_and(|after| settings.started.elapsed() > after);
+    let unready =
+        settings.unready || settings.unready_after.is_some_and(|after| settings.started.elapsed() > after);
     let broken = settings.unready_after.is_some() && unready;
     let (status, body) = match (request.method().as_str(), request.uri().path()) {
         (_, "/ready") if unready => (StatusCode::SERVICE_UNAVAILABLE, full("database is down\n")),

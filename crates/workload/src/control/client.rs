@@ -30,7 +30,10 @@ pub struct Supervisor {
 impl Supervisor {
     /// Reaches the data folder's supervisor; starts it where none runs, and replaces one of another build (its
     /// containers and their logs go on, the new one adopts them).
-    pub async fn connect_or_start(data: &Path, options: &SupervisorOptions) -> Result<Supervisor, SupervisorError> {
+    pub async fn connect_or_start(
+        data: &Path,
+        options: &SupervisorOptions,
+    ) -> Result<Supervisor, SupervisorError> {
         let supervisor = Supervisor { data: data.to_owned(), options: options.clone() };
         launch::reach(&supervisor.data, &supervisor.options).await?;
         Ok(supervisor)
@@ -38,7 +41,10 @@ impl Supervisor {
 
     /// As [`Supervisor::connect_or_start`], but only where something is recorded that should run since this machine's
     /// start; `None` means that nothing runs. [`Supervisor::recorded`] tells what a reboot stopped.
-    pub async fn connect(data: &Path, options: &SupervisorOptions) -> Result<Option<Supervisor>, SupervisorError> {
+    pub async fn connect(
+        data: &Path,
+        options: &SupervisorOptions,
+    ) -> Result<Option<Supervisor>, SupervisorError> {
         let paths = Paths::new(data);
         if UnixStream::connect(&paths.socket).await.is_err() && !launch::left_running(&paths) {
             return Ok(None);
@@ -173,7 +179,11 @@ impl Connection {
         let (reader, mut writer) = UnixStream::connect(socket).await?.into_split();
         let mut reader = BufReader::new(reader);
         let greeting = async {
-            protocol::write(&mut writer, &Hello { protocol: protocol::PROTOCOL, build: protocol::own_build() }).await?;
+            protocol::write(
+                &mut writer,
+                &Hello { protocol: protocol::PROTOCOL, build: protocol::own_build() },
+            )
+            .await?;
             protocol::read(&mut reader, LINE_LIMIT).await
         };
         let peer = tokio::time::timeout(GREETING, greeting).await.map_err(|_| WireError::Closed)??;

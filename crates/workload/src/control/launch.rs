@@ -101,10 +101,7 @@ fn spawn(data: &Path, options: &SupervisorOptions, paths: &Paths) -> Result<Chil
     let failed = |error: std::io::Error| start_error(data, paths, error.to_string());
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&paths.run).map_err(failed)?;
     let log = open_log(&paths.log).map_err(failed)?;
-    let launch = Launch {
-        data: std::path::absolute(data).map_err(failed)?,
-        engine: options.engine.clone(),
-    };
+    let launch = Launch { data: std::path::absolute(data).map_err(failed)?, engine: options.engine.clone() };
     let launch = serde_json::to_string(&launch).map_err(|error| failed(error.into()))?;
     let executable = match &options.executable {
         Some(executable) => executable.clone(),

@@ -83,11 +83,15 @@ impl Pod {
         }
         let mut settled: BTreeSet<&str> = BTreeSet::new();
         loop {
-            let waiting: Vec<&Container> =
-                self.all_containers().filter(|container| !settled.contains(container.name.as_str())).collect();
+            let waiting: Vec<&Container> = self
+                .all_containers()
+                .filter(|container| !settled.contains(container.name.as_str()))
+                .collect();
             let free: Vec<&str> = waiting
                 .iter()
-                .filter(|container| container.depends_on.iter().all(|on| settled.contains(on.container.as_str())))
+                .filter(|container| {
+                    container.depends_on.iter().all(|on| settled.contains(on.container.as_str()))
+                })
                 .map(|container| container.name.as_str())
                 .collect();
             if waiting.is_empty() {

@@ -140,7 +140,9 @@ pub(super) fn valid_name(what: &'static str, name: &str) -> Result<(), InvalidWo
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWorkload {
     /// A name that could not be part of a path.
-    #[error("{what} name {name:?} may hold only letters, digits, '-', '_' and '.', at most 255, not starting with '.'")]
+    #[error(
+        "{what} name {name:?} may hold only letters, digits, '-', '_' and '.', at most 255, not starting with '.'"
+    )]
     Name {
         /// What it names.
         what: &'static str,
