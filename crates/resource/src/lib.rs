@@ -14,12 +14,15 @@
 mod diagnostic;
 mod key;
 mod object;
-pub mod pointer;
+mod parse;
 mod source_file;
 
 pub mod document;
+pub mod emit;
+pub mod pointer;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use key::{KeyError, ResourceKey};
 pub use object::{EditError, Object, ObjectError, Origin};
+pub use parse::{parse_json, parse_yaml};
 pub use source_file::{Position, SourceFile, SourceFileError, Span};

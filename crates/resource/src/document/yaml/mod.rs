@@ -1,0 +1,360 @@
+//! YAML text to trees: libyaml's events, composed with a place for everything and a limit for everything.
+
+mod complaint;
+mod entries;
+pub(crate) mod scalar;
+
+use std::collections::{HashMap, HashSet};
+use std::io::BufReader;
+use std::sync::Arc;
+
+use libyaml_safer::{Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle};
+
+use self::complaint::{control_character, syntax_error};
+use self::entries::Entries;
+use self::scalar::Tag;
+use super::{Data, Entry, MAX_DEPTH, Node};
+use crate::{Diagnostic, SourceFile, Span};
+
+/// How much memory copies of anchored values may take, in bytes (see [`cost`]). A document of kilobytes can ask for
+/// terabytes otherwise.
+const MAX_ALIAS_BYTES: usize = 16 * 1024 * 1024;
+
+/// Reads every document of a YAML stream. What is wrong is told, and what could be read is returned: documents
+/// before a syntax error, and documents with `null` where a value was refused.
+pub fn read_yaml(file: &Arc<SourceFile>) -> (Vec<Node>, Vec<Diagnostic>) {
+    if let Some(diagnostic) = control_character(file) {
+        return (Vec::new(), vec![diagnostic]);
+    }
+    let mut composer = Composer::new(file);
+    let mut documents = Vec::new();
+    loop {
+        match composer.document() {
+            Ok(Some(document)) => documents.push(document),
+            Ok(None) | Err(Stop::Told) => break,
+            Err(Stop::Syntax(error)) => {
+                composer.diagnostics.push(syntax_error(file, &error));
+                break;
+            }
+        }
+    }
+    (documents, composer.diagnostics)
+}
+
+/// The stream cannot be read further.
+enum Stop {
+    /// The reason is among the diagnostics.
+    Told,
+    Syntax(libyaml_safer::Error),
+}
+
+/// A value that an alias may name.
+struct Anchor {
+    node: Node,
+    cost: usize,
+    height: usize,
+}
+
+/// A value that was read here.
+struct Composed {
+    node: Node,
+    /// Levels below it.
+    height: usize,
+    /// Where its text ends; an alias's node lies elsewhere.
+    end: usize,
+}
+
+enum Key {
+    Text(String),
+    Merge,
+    Refused,
+}
+
+struct Composer<'run> {
+    file: &'run Arc<SourceFile>,
+    parser: Parser<BufReader<&'run [u8]>>,
+    diagnostics: Vec<Diagnostic>,
+    anchors: HashMap<String, Anchor>,
+    /// Anchors of the collections that are being read.
+    open_anchors: HashSet<String>,
+    alias_bytes: usize,
+}
+
+impl<'run> Composer<'run> {
+    fn new(file: &'run Arc<SourceFile>) -> Composer<'run> {
+        let mut parser = Parser::new();
+        // A small buffer: the parser decodes what is buffered at once, into four bytes for each character.
+        parser.set_input(BufReader::with_capacity(8 * 1024, file.text().as_bytes()));
+        let (anchors, open_anchors) = (HashMap::new(), HashSet::new());
+        Composer { file, parser, diagnostics: Vec::new(), anchors, open_anchors, alias_bytes: 0 }
+    }
+
+    /// The next document, `None` at the end of the stream.
+    fn document(&mut self) -> Result<Option<Node>, Stop> {
+        loop {
+            match self.event()?.data {
+                EventData::StreamEnd => return Ok(None),
+                EventData::DocumentStart { .. } => break,
+                _ => {}
+            }
+        }
+        self.anchors.clear();
+        self.open_anchors.clear();
+        let event = self.event()?;
+        self.value(event, 0).map(|composed| Some(composed.node))
+    }
+
+    fn event(&mut self) -> Result<Event, Stop> {
+        self.parser.parse().map_err(Stop::Syntax)
+    }
+
+    fn value(&mut self, event: Event, depth: usize) -> Result<Composed, Stop> {
+        let span = self.span(&event);
+        if depth > MAX_DEPTH {
+            return Err(self.too_deep(span));
+        }
+        match event.data {
+            EventData::Alias { anchor } => self.alias(&anchor, span, depth),
+            EventData::Scalar { anchor, tag, value, style, .. } => {
+                let span = self.text_of(span, style);
+                let data = self.scalar(&value, style, tag.as_deref(), span);
+                self.anchored(anchor, Composed { node: Node::new(data, span), height: 0, end: span.end })
+            }
+            EventData::SequenceStart { anchor, tag, style, .. } => {
+                self.open(anchor.as_ref(), tag.as_deref(), span);
+                let composed = self.sequence(span, style == SequenceStyle::Flow, depth)?;
+                self.anchored(anchor, composed)
+            }
+            EventData::MappingStart { anchor, tag, style, .. } => {
+                self.open(anchor.as_ref(), tag.as_deref(), span);
+                let composed = self.mapping(span, style == MappingStyle::Flow, depth)?;
+                self.anchored(anchor, composed)
+            }
+            _ => Err(self.stop("yaml-syntax", "expected a value".to_owned(), span)),
+        }
+    }
+
+    fn sequence(&mut self, start: Span, flow: bool, depth: usize) -> Result<Composed, Stop> {
+        let (mut items, mut height, mut end) = (Vec::new(), 0, start.end);
+        loop {
+            let event = self.event()?;
+            if event.data == EventData::SequenceEnd {
+                let end = if flow { self.span(&event).end } else { end };
+                let node = Node::new(Data::Sequence(items), Span::new(start.start, end));
+                return Ok(Composed { node, height: height + 1, end });
+            }
+            let item = self.value(event, depth + 1)?;
+            end = end.max(item.end);
+            height = height.max(item.height);
+            items.push(item.node);
+        }
+    }
+
+    fn mapping(&mut self, start: Span, flow: bool, depth: usize) -> Result<Composed, Stop> {
+        let (mut entries, mut height, mut end) = (Entries::default(), 0, start.end);
+        loop {
+            let event = self.event()?;
+            if event.data == EventData::MappingEnd {
+                let end = if flow { self.span(&event).end } else { end };
+                let node = Node::new(Data::Mapping(entries.into_vec()), Span::new(start.start, end));
+                return Ok(Composed { node, height: height + 1, end });
+            }
+            let key_span = self.span(&event);
+            let key = self.key(event, depth)?;
+            let event = self.event()?;
+            let value = self.value(event, depth + 1)?;
+            end = end.max(key_span.end).max(value.end);
+            height = height.max(value.height);
+            self.insert(&mut entries, key, key_span, value.node);
+        }
+    }
+
+    /// Puts an entry where it belongs: a repeated key is refused, `<<` brings in the keys of its value.
+    fn insert(&mut self, entries: &mut Entries, key: Key, key_span: Span, value: Node) {
+        match key {
+            Key::Refused => {}
+            Key::Merge => self.merge(entries, &value, key_span),
+            Key::Text(key) if entries.is_written(&key) => {
+                let message = format!("the key `{key}` appears twice in this mapping");
+                let hint = "remove one of the two; which of them is taken differs between tools";
+                self.error("duplicate-key", message, key_span, Some(hint));
+            }
+            Key::Text(key) => entries.write(Entry { key, key_span, value }),
+        }
+    }
+
+    /// `<<: *a` and `<<: [*a, *b]`; among several the first wins, as the YAML merge type says.
+    fn merge(&mut self, entries: &mut Entries, value: &Node, span: Span) {
+        let sources: Vec<&Node> = match &value.data {
+            Data::Mapping(_) => vec![value],
+            Data::Sequence(items) if items.iter().all(|item| matches!(item.data, Data::Mapping(_))) => {
+                items.iter().rev().collect()
+            }
+            _ => {
+                let message =
+                    format!("`<<` takes a mapping or a list of mappings, not {}", value.kind_name());
+                return self.error("yaml-merge", message, value.span, None);
+            }
+        };
+        for entry in sources.into_iter().flat_map(Node::entries) {
+            if entries.merge(entry) {
+                let message = format!("`<<` replaces `{}`, which is written above it", entry.key);
+                let diagnostic = Diagnostic::warning("yaml-merge", message, self.file, span).with_hint(
+                    "put `<<` first: kubectl takes the later of the two, other tools the written one",
+                );
+                self.diagnostics.push(diagnostic);
+            }
+        }
+    }
+
+    fn key(&mut self, event: Event, depth: usize) -> Result<Key, Stop> {
+        let span = self.span(&event);
+        let EventData::Scalar { anchor, tag, value, style, plain_implicit, .. } = event.data else {
+            return self.other_key(event, depth);
+        };
+        let tag = tag.as_deref().map(scalar::short_tag);
+        if value == "<<" && (plain_implicit || tag.as_deref() == Some("!!merge")) {
+            return Ok(Key::Merge);
+        }
+        if anchor.is_some() {
+            let data = self.scalar(&value, style, tag.as_deref(), span);
+            self.anchored(anchor, Composed { node: Node::new(data, span), height: 0, end: span.end })?;
+        }
+        let tag = tag.as_deref().map_or(Tag::None, Tag::Named);
+        match scalar::key_text(&value, style == ScalarStyle::Plain, &tag) {
+            Ok(Some(key)) => return Ok(Key::Text(key)),
+            Ok(None) => {
+                let message = "a key must not be null; quote it if it is text".to_owned();
+                self.error("yaml-key", message, span, None);
+            }
+            Err(error) => self.error("yaml-value", error.to_string(), span, None),
+        }
+        Ok(Key::Refused)
+    }
+
+    /// A key that is an alias counts as the text it names; one that is a collection is refused.
+    fn other_key(&mut self, event: Event, depth: usize) -> Result<Key, Stop> {
+        let span = self.span(&event);
+        let node = self.value(event, depth + 1)?.node;
+        Ok(match node.data {
+            Data::String(key) => Key::Text(key),
+            Data::Bool(key) => Key::Text(key.to_string()),
+            Data::Number(key) => Key::Text(key.to_string()),
+            _ => {
+                let message = format!("a key must be text, a number or a boolean, not {}", node.kind_name());
+                self.error("yaml-key", message, span, None);
+                Key::Refused
+            }
+        })
+    }
+
+    fn scalar(&mut self, value: &str, style: ScalarStyle, tag: Option<&str>, span: Span) -> Data {
+        let tag = tag.map(scalar::short_tag);
+        if let Some(tag) = tag.as_deref().filter(|tag| !scalar::is_type_tag(tag)) {
+            self.warn_of_tag(tag, span);
+        }
+        let tag = tag.as_deref().map_or(Tag::None, Tag::Named);
+        scalar::typed(value, style == ScalarStyle::Plain, &tag).unwrap_or_else(|error| {
+            self.error("yaml-value", error.to_string(), span, None);
+            Data::Null
+        })
+    }
+
+    fn alias(&mut self, name: &str, span: Span, depth: usize) -> Result<Composed, Stop> {
+        if self.open_anchors.contains(name) {
+            return Err(self.stop("yaml-alias", format!("`*{name}` stands inside the value it names"), span));
+        }
+        let Some((cost, height)) = self.anchors.get(name).map(|anchor| (anchor.cost, anchor.height)) else {
+            let message = format!("`*{name}` names no anchor above it in this document");
+            return Err(self.stop("yaml-alias", message, span));
+        };
+        if depth + height > MAX_DEPTH {
+            return Err(self.too_deep(span));
+        }
+        self.charge(cost, span)?;
+        let node = self.anchors[name].node.clone();
+        Ok(Composed { node, height, end: span.end })
+    }
+
+    /// Remembers a value under its anchor, which takes a copy.
+    fn anchored(&mut self, anchor: Option<String>, composed: Composed) -> Result<Composed, Stop> {
+        if let Some(name) = anchor {
+            let cost = cost(&composed.node);
+            self.charge(cost, composed.node.span)?;
+            self.open_anchors.remove(&name);
+            self.anchors.insert(name, Anchor { node: composed.node.clone(), cost, height: composed.height });
+        }
+        Ok(composed)
+    }
+
+    fn charge(&mut self, cost: usize, span: Span) -> Result<(), Stop> {
+        self.alias_bytes = self.alias_bytes.saturating_add(cost);
+        if self.alias_bytes <= MAX_ALIAS_BYTES {
+            return Ok(());
+        }
+        let message = format!("aliases make this file larger than {} MiB in memory", MAX_ALIAS_BYTES >> 20);
+        Err(self.stop("yaml-alias", message, span))
+    }
+
+    fn open(&mut self, anchor: Option<&String>, tag: Option<&str>, span: Span) {
+        if let Some(name) = anchor {
+            self.open_anchors.insert(name.clone());
+        }
+        if let Some(tag) = tag.map(scalar::short_tag) {
+            self.warn_of_tag(&tag, span);
+        }
+    }
+
+    fn warn_of_tag(&mut self, tag: &str, span: Span) {
+        if !matches!(tag, "!" | "!!map" | "!!seq" | "!!set" | "!!omap" | "!!pairs" | "!!merge") {
+            let message = format!("the tag {tag} means nothing here and is left out");
+            self.diagnostics.push(Diagnostic::warning("yaml-tag", message, self.file, span));
+        }
+    }
+
+    fn span(&self, event: &Event) -> Span {
+        let offset = |index: u64| (index as usize).min(self.file.text().len());
+        let start = offset(event.start_mark.index);
+        Span::new(start, offset(event.end_mark.index).max(start))
+    }
+
+    /// A block scalar's event reaches to the next token; its text does not.
+    fn text_of(&self, span: Span, style: ScalarStyle) -> Span {
+        match style {
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                Span::new(span.start, span.start + self.file.slice(span).trim_end().len())
+            }
+            _ => span,
+        }
+    }
+
+    fn too_deep(&mut self, span: Span) -> Stop {
+        self.stop("document-depth", format!("values are nested more than {MAX_DEPTH} deep"), span)
+    }
+
+    fn stop(&mut self, code: &str, message: String, span: Span) -> Stop {
+        self.error(code, message, span, None);
+        Stop::Told
+    }
+
+    fn error(&mut self, code: &str, message: String, span: Span, hint: Option<&str>) {
+        let diagnostic = Diagnostic::error(code, message, self.file, span);
+        self.diagnostics.push(match hint {
+            Some(hint) => diagnostic.with_hint(hint),
+            None => diagnostic,
+        });
+    }
+}
+
+/// About how many bytes a copy takes.
+fn cost(node: &Node) -> usize {
+    let own = size_of::<Node>();
+    own + match &node.data {
+        Data::String(text) => text.len(),
+        Data::Sequence(items) => items.iter().map(cost).sum(),
+        Data::Mapping(entries) => {
+            entries.iter().map(|entry| size_of::<Entry>() + entry.key.len() + cost(&entry.value)).sum()
+        }
+        _ => 0,
+    }
+}
