@@ -1,0 +1,97 @@
+//! Running a RUN step.
+
+mod fake;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use fake::FakeExecutor;
+
+use crate::progress::Stream;
+use crate::request::PassedFile;
+
+/// Runs one program in a root file system that it may change.
+pub trait Executor: Sync {
+    /// Runs the step to its end and hands over its output as it comes. Returns early, with whatever exit the program
+    /// then has, when `cancelled` says so. Nothing of the step runs any more when this returns.
+    ///
+    /// # Errors
+    /// When the program can't be started: the reason for the user.
+    fn run(
+        &self,
+        step: &RunStep,
+        cancelled: &Cancelled,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<StepExit, ExecuteError>;
+}
+
+/// Everything that decides what a RUN step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStep {
+    /// The layers below, lowest first, in overlay form.
+    pub layers: Vec<PathBuf>,
+    /// Receives what the step writes, in overlay form. Nothing but the step's own changes may be left here.
+    pub upper: PathBuf,
+    /// Scratch for the kernel, on the same file system.
+    pub work: PathBuf,
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// The environment, in order.
+    pub env: Vec<(String, String)>,
+    /// The working directory, absolute.
+    pub cwd: String,
+    /// Docker's USER: `user[:group]` by name or number; empty is root.
+    pub user: String,
+    /// Whether the step sees the host's network.
+    pub network: StepNetwork,
+    /// Files of this machine to mount read-only.
+    pub files: Vec<PassedFile>,
+    /// Scripts to mount read-only and executable: absolute path in the step → content.
+    pub scripts: Vec<(PathBuf, String)>,
+}
+
+/// What a step sees of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepNetwork {
+    /// The host's network, its resolver and its names.
+    Host,
+    /// Loopback alone.
+    None,
+}
+
+/// How a step's program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepExit {
+    /// As a shell says it: 128 and the signal's number for a killed one.
+    pub code: i32,
+    /// Whether the kernel killed it for lack of memory.
+    pub out_of_memory: bool,
+}
+
+/// Why a step could not be started; the message says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ExecuteError(pub Box<dyn std::error::Error + Send + Sync>);
+
+impl ExecuteError {
+    /// From a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into().into())
+    }
+}
+
+/// Tells the steps of a build that another one failed or the user gave up.
+#[derive(Debug, Default)]
+pub struct Cancelled(AtomicBool);
+
+impl Cancelled {
+    /// Asks all steps to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether steps shall end.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
