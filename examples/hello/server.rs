@@ -63,29 +63,40 @@ fn serve(stream: TcpStream) -> io::Result<()> {
         let sent = answers.write_all(&answer(&request));
         *IN_FLIGHT.lock().unwrap() -= 1;
         sent?;
-        if !request.starts_with("GET ") {
-            break; // a body may follow that nobody reads
+        if request.last {
+            break;
         }
     }
     Ok(())
 }
 
-/// Reads one request's head and returns its first line; `None` at the end of the connection.
-fn read_request(from: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
-    let mut head = from.take(HEAD_LIMIT);
-    let mut first = String::new();
-    if head.read_line(&mut first)? == 0 {
-        return Ok(None);
-    }
-    let mut line = String::new();
-    while head.read_line(&mut line)? > 0 && !line.trim_end().is_empty() {
-        line.clear();
-    }
-    Ok(Some(first))
+struct Request {
+    /// `GET / HTTP/1.1`
+    first_line: String,
+    /// Nothing is read from the connection after this request.
+    last: bool,
 }
 
-fn answer(request: &str) -> Vec<u8> {
-    let (status, kind, body) = match request.split_whitespace().take(2).collect::<Vec<_>>()[..] {
+/// Reads one request's head; `None` at the end of the connection.
+fn read_request(from: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
+    let mut head = from.take(HEAD_LIMIT);
+    let mut first_line = String::new();
+    if head.read_line(&mut first_line)? == 0 {
+        return Ok(None);
+    }
+    // Only GET has no body, which nobody would read.
+    let mut last = !first_line.starts_with("GET ");
+    let mut line = String::new();
+    while head.read_line(&mut line)? > 0 && !line.trim_end().is_empty() {
+        last |= line.trim_end().eq_ignore_ascii_case("connection: close");
+        line.clear();
+    }
+    last |= head.limit() == 0;
+    Ok(Some(Request { first_line, last }))
+}
+
+fn answer(request: &Request) -> Vec<u8> {
+    let (status, kind, body) = match request.first_line.split_whitespace().take(2).collect::<Vec<_>>()[..] {
         ["GET", "/"] => match page() {
             Ok(page) => ("200 OK", "text/html; charset=utf-8", page),
             Err(error) => ("500 Internal Server Error", "text/plain", format!("{PAGE}: {error}\n")),
@@ -98,7 +109,7 @@ fn answer(request: &str) -> Vec<u8> {
         [_, _] => ("405 Method Not Allowed", "text/plain", "only GET\n".into()),
         _ => ("400 Bad Request", "text/plain", "bad request\n".into()),
     };
-    let connection = if request.starts_with("GET ") { "keep-alive" } else { "close" };
+    let connection = if request.last { "close" } else { "keep-alive" };
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n{body}"

@@ -1,0 +1,65 @@
+//! What a test needs from the machine. A test whose part is missing says so by name and returns; `./test` counts it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Something that a machine may not have.
+#[derive(Clone, Copy)]
+pub enum Part {
+    /// Cgroups, network namespaces and overlay mounts as the tests use them.
+    Root,
+    /// A command on the PATH.
+    Command(&'static str),
+    /// The registry folder that `tools/node-example-parts` makes.
+    NodeBaseImage,
+}
+
+/// Whether the test can run; if not, says what is missing.
+pub fn present(test: &str, parts: &[Part]) -> bool {
+    for part in parts {
+        if let Some(missing) = part.missing() {
+            eprintln!("SKIPPED {test}: {missing}");
+            return false;
+        }
+    }
+    true
+}
+
+impl Part {
+    fn missing(self) -> Option<String> {
+        match self {
+            Part::Root => (!is_root()).then(|| "not root".to_owned()),
+            Part::Command(name) => on_path(name).is_none().then(|| format!("{name} is not on the PATH")),
+            Part::NodeBaseImage => node_base_image().err(),
+        }
+    }
+}
+
+/// The storage of a registry that holds `library/node:20-alpine`; made at the first call, which needs the network.
+pub fn node_base_image() -> Result<PathBuf, String> {
+    for command in ["docker-registry", "skopeo", "curl", "apt-get"] {
+        on_path(command).ok_or(format!("{command} is not on the PATH"))?;
+    }
+    let made = Command::new(repository().join("tools/node-example-parts")).output().unwrap();
+    match made.status.success() {
+        true => Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim())),
+        false => Err(format!("no base image: {}", String::from_utf8_lossy(&made.stderr).replace('\n', " "))),
+    }
+}
+
+/// The root of this repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().any(|line| line.starts_with("Uid:\t0\t"))
+}
+
+fn on_path(command: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(command))
+        .find(|file| file.is_file())
+}
