@@ -16,6 +16,7 @@ mod key;
 mod object;
 mod parse;
 mod source_file;
+mod suggestion;
 
 pub mod document;
 pub mod emit;
@@ -26,3 +27,4 @@ pub use key::{KeyError, ResourceKey};
 pub use object::{EditError, Object, ObjectError, Origin};
 pub use parse::{parse_json, parse_yaml};
 pub use source_file::{Position, SourceFile, SourceFileError, Span};
+pub use suggestion::nearest;
