@@ -76,6 +76,16 @@ fn reserved_crates_are_named_by_their_owners_only() {
     }
 }
 
+/// As `deny.toml` says; here too, because not every machine has cargo-deny.
+#[test]
+fn there_is_one_tls_and_one_asynchronous_stack() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+    let banned = ["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys", "async-std", "smol"];
+    let locked: Vec<_> =
+        banned.iter().filter(|name| lock.contains(&format!("name = \"{name}\"\n"))).collect();
+    assert!(locked.is_empty(), "Cargo.lock has {locked:?}");
+}
+
 #[test]
 fn unsafe_code_is_allowed_in_runtime_only() {
     for crate_ in workspace() {
