@@ -14,9 +14,12 @@ mod application;
 mod compare;
 mod difference;
 mod events;
+#[cfg(feature = "fake")]
+pub mod fake;
 pub mod field;
 mod fingerprint;
 mod health;
+mod operation;
 mod owner;
 mod plan;
 mod secrets;
@@ -33,6 +36,10 @@ pub use difference::{Difference, differences};
 pub use events::{Event, Events, Silent};
 pub use fingerprint::Fingerprint;
 pub use health::Health;
+pub use operation::{
+    DeleteRequest, NoPins, ObjectStatus, Outcome, PinError, Pins, RollbackRequest, Seams, Status, SyncError,
+    SyncRequest, Tempo, delete, diff, rollback, status, sync,
+};
 pub use owner::{ApplicationName, NameError, Owner, TRACKING_ANNOTATION};
 pub use plan::{Plan, SYNC_OPTIONS_ANNOTATION, SYNC_WAVE_ANNOTATION, Wave, plan, removal_order};
 pub use secrets::{Redactor, Restored, SecretError, SecretReference, SecretSource, SecretValue};

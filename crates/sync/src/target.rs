@@ -3,8 +3,9 @@
 //! Contract that [`sync`](crate::sync()) builds on:
 //! - `live` and `predict` give Objects in the same normal form, with secret values replaced by
 //!   [`Redactor`](crate::Redactor) marks, so that comparing them never sees a secret nor a default.
-//! - `apply` is idempotent: applying what is live starts nothing and answers with the token of the
-//!   change that made it. A caller that died before it wrote a token down simply applies again.
+//! - `apply` is idempotent: applying what is live starts nothing, not even when it has failed, and answers
+//!   with the token of the change that made it. A caller that died before it wrote a token down simply applies
+//!   again. Only [`Context::retry`] asks for a new change of what is live already.
 //! - `progress` follows one change by its token, never "the object in general".
 
 use std::collections::BTreeMap;
@@ -61,8 +62,10 @@ pub struct Context {
     pub desired: Arc<[Object]>,
     /// Image reference as the Objects write it → the image's identity on this machine.
     pub images: Arc<BTreeMap<String, Digest>>,
-    /// What was applied before in this operation, in order.
+    /// The newest change of each Object that is known, those of this operation included.
     pub applied: Vec<Applied>,
+    /// Objects whose last change failed and which somebody asks for once more.
+    pub retry: Vec<ResourceKey>,
 }
 
 /// The answer to an `apply`.

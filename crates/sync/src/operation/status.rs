@@ -1,0 +1,125 @@
+//! `status`: what stands, how it differs from what was brought out, and how healthy it is.
+
+use minato_resource::{Object, ResourceKey};
+
+use super::observe::observe;
+use super::{Seams, SyncError};
+use crate::application::Application;
+use crate::compare::ObjectState;
+use crate::health::Health;
+use crate::owner::Owner;
+use crate::store::{Operation, Revision, Verdict};
+use crate::target::{Applied, Cause, Context};
+
+/// How an Application stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// The revision that stands, if one was ever brought out.
+    pub revision: Option<Revision>,
+    /// The worst of its Objects.
+    pub health: Health,
+    /// Whether live is what that revision brought out.
+    pub synced: bool,
+    /// Each Object.
+    pub objects: Vec<ObjectStatus>,
+    /// The last operation, running or done.
+    pub operation: Option<Operation>,
+}
+
+/// How an Object stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectStatus {
+    /// The Object.
+    pub key: ResourceKey,
+    /// Live against what was brought out.
+    pub state: ObjectState,
+    /// Health of its last change.
+    pub health: Health,
+    /// What it waits for, or why it is not healthy.
+    pub message: Option<String>,
+    /// More about why.
+    pub cause: Option<Cause>,
+}
+
+/// Looks at an Application without changing anything and without its lock.
+///
+/// # Errors
+/// It is not known, or the target or the state can't be read.
+pub async fn status(seams: &Seams<'_>, application: &Application) -> Result<Status, SyncError> {
+    let name = &application.name;
+    let Some(record) = seams.store.application(name).await? else {
+        return Err(SyncError::NoSuchApplication { name: name.clone() });
+    };
+    let history = seams.store.history(name).await?;
+    let applied = history.first().map(|newest| newest.content.applied.clone()).unwrap_or_default();
+    let revision = standing(&history).cloned();
+    let context = context(Owner::new(name.clone()), revision.as_ref(), &applied);
+    let observed = observe(seams, application, &context).await?;
+    let mut objects = Vec::new();
+    for compared in &observed.comparison.objects {
+        let applied = applied.iter().find(|applied| applied.key == compared.key);
+        objects.push(object_status(seams, &compared.key, &compared.state, applied).await?);
+    }
+    Ok(Status {
+        revision,
+        health: Health::roll_up(objects.iter().map(|object| object.health)),
+        synced: observed.comparison.is_synced(),
+        objects,
+        operation: record.operation,
+    })
+}
+
+/// The revision whose Objects are in place: the newest one, or the one that was brought back after it.
+fn standing(history: &[Revision]) -> Option<&Revision> {
+    let newest = history.first()?;
+    match newest.content.verdict {
+        Verdict::Failed { rolled_back_to: Some(number), .. } => {
+            history.iter().find(|revision| revision.number == number)
+        }
+        _ => Some(newest),
+    }
+}
+
+fn context(owner: Owner, revision: Option<&Revision>, applied: &[Applied]) -> Context {
+    let values = revision.map(|revision| revision.content.objects.as_slice()).unwrap_or_default();
+    let objects: Vec<Object> =
+        values.iter().filter_map(|value| Object::from_value(value.clone()).ok()).collect();
+    let images = revision.map(|revision| revision.content.images.clone()).unwrap_or_default();
+    Context {
+        owner,
+        revision: revision.map(|revision| revision.content.revision.clone()).unwrap_or_default(),
+        desired: objects.into(),
+        images: std::sync::Arc::new(images),
+        applied: applied.to_vec(),
+        retry: Vec::new(),
+    }
+}
+
+async fn object_status(
+    seams: &Seams<'_>,
+    key: &ResourceKey,
+    state: &ObjectState,
+    applied: Option<&Applied>,
+) -> Result<ObjectStatus, SyncError> {
+    let mut status = ObjectStatus {
+        key: key.clone(),
+        state: state.clone(),
+        health: Health::Unknown,
+        message: None,
+        cause: None,
+    };
+    match (state, applied) {
+        (ObjectState::Missing, _) => status.health = Health::Missing,
+        // Nobody waits for what is no longer wanted.
+        (ObjectState::Extra, None) => status.health = Health::Healthy,
+        (_, Some(applied)) => {
+            let progress = seams.target.progress(&applied.token).await?;
+            let (health, message, cause) = Health::of_progress(&progress);
+            status.health = health;
+            status.message = message.map(str::to_owned);
+            status.cause = cause.cloned();
+        }
+        (_, None) => {}
+    }
+    Ok(status)
+}
