@@ -14,6 +14,7 @@
 mod config;
 mod digest;
 mod fields;
+pub mod layer;
 mod manifest;
 mod platform;
 mod reference;
@@ -25,4 +26,4 @@ pub use digest::{Digest, DigestError, Digester};
 pub use manifest::{Descriptor, Index, Manifest, ManifestDocument, ManifestError, media_type};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};
-pub use store::{Image, Layer, Lease, StagedLayer, Store, StoreError};
+pub use store::{Image, Layer, LayerError, Lease, StagedLayer, Store, StoreError};

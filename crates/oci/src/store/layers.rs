@@ -1,14 +1,16 @@
 //! Unpacked layers, ready to be lower folders of an overlay mount.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Lease, Store, StoreError, failed, files};
-use crate::Digest;
+use crate::layer::{self, Compression, Limits, UnpackError, UnpackOptions, WalkError};
+use crate::{Digest, Digester};
 
 const VERSION: u32 = 1;
 /// The options of one mount fit into a page, and an image may have 127 layers: folder names are kept short. The
@@ -63,9 +65,47 @@ impl Store {
         let staged = StagedLayer { store: self.clone(), folder, committed: false, _lease: lease };
         for name in ["tree", "work"] {
             let path = staged.folder.join(name);
-            fs::create_dir(&path).map_err(|source| failed("make folder", &path, source))?;
+            let made = fs::create_dir(&path)
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)));
+            made.map_err(|source| failed("make folder", &path, source))?;
         }
         Ok(staged)
+    }
+
+    /// Unpacks a compressed layer in one pass: it is decompressed, hashed and written as it is read. `blob` is read
+    /// to its end.
+    ///
+    /// # Errors
+    /// When the archive is refused, is not what `expected_diff_id` says, or can't be written. Nothing stays then.
+    pub fn unpack_layer(
+        &self,
+        blob: impl Read,
+        compression: Compression,
+        expected_diff_id: &Digest,
+        limits: Limits,
+    ) -> Result<Layer, LayerError> {
+        let staged = self.stage_layer()?;
+        let unpacked = compression.reader(blob, limits).map_err(LayerError::Decompress)?;
+        let mut hashed = Hashed { input: unpacked, digester: Digester::default() };
+        let options = UnpackOptions { limits, whiteouts: true, ..UnpackOptions::default() };
+        layer::unpack(&mut hashed, &staged.path(), &options)?;
+        let (found, size) = hashed.digester.finish();
+        if found != *expected_diff_id {
+            return Err(StoreError::Digest { expected: *expected_diff_id, found }.into());
+        }
+        Ok(staged.commit(&found, size)?)
+    }
+
+    /// Writes the layer's uncompressed tar from its tree, checked against its digest.
+    ///
+    /// # Errors
+    /// When the tree does not give the tar that the layer was made of, as with layers of other tools.
+    pub fn write_layer<W: Write>(&self, layer: &Layer, out: W) -> Result<W, LayerError> {
+        let tee = layer::write_tar(&layer.path, Tee { out, digester: Digester::default() })?;
+        match tee.digester.finish().0 {
+            found if found == layer.diff_id => Ok(tee.out),
+            found => Err(StoreError::Digest { expected: layer.diff_id, found }.into()),
+        }
     }
 
     pub(super) fn layer_folder(&self, diff_id: &Digest) -> PathBuf {
@@ -85,6 +125,55 @@ fn note_use(path: &Path) {
     let age = file.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
     if age.is_none_or(|age| age > USE_RESOLUTION) {
         let _ = file.set_modified(SystemTime::now());
+    }
+}
+
+/// Why a layer can't be unpacked or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// The archive is refused.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// The decoder can't be made.
+    #[error("layer can't be decompressed: {0}")]
+    Decompress(io::Error),
+    /// The tree can't be written as a tar.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// The store is at fault, or the digest is not the expected one.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Hashes what is read.
+struct Hashed<R> {
+    input: R,
+    digester: Digester,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.digester.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Hashes what is written.
+struct Tee<W> {
+    out: W,
+    digester: Digester,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.digester.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use blobs::BlobWriter;
 pub use collect::{CollectOptions, Collected};
 pub use images::Image;
-pub use layers::{Layer, StagedLayer};
+pub use layers::{Layer, LayerError, StagedLayer};
 pub use lease::Lease;
 
 use crate::{Digest, Reference};
