@@ -39,6 +39,14 @@ pub(super) fn syntax_error(file: &Arc<SourceFile>, error: &Error) -> Diagnostic 
     }
 }
 
+/// The parser failed behind this place.
+pub(super) fn reader_lost(file: &Arc<SourceFile>, reached: usize) -> Diagnostic {
+    let message = "this cannot be read as YAML".to_owned();
+    Diagnostic::error("yaml-syntax", message, file, Span::at(reached)).with_hint(
+        "look behind this place for a `!tag` with a comma right after it, or a quote that is not closed",
+    )
+}
+
 /// Advice for the mistakes that people make most.
 fn hint(file: &SourceFile, span: Span, problem: &str) -> Option<&'static str> {
     let line = file.line(file.position(span.start).line);

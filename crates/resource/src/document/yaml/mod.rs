@@ -6,11 +6,12 @@ pub(crate) mod scalar;
 
 use std::collections::{HashMap, HashSet};
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use libyaml_safer::{Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle};
+use libyaml_safer::{Encoding, Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle};
 
-use self::complaint::{control_character, syntax_error};
+use self::complaint::{control_character, reader_lost, syntax_error};
 use self::entries::Entries;
 use self::scalar::Tag;
 use super::{Data, Entry, MAX_DEPTH, Node};
@@ -36,6 +37,10 @@ pub fn read_yaml(file: &Arc<SourceFile>) -> (Vec<Node>, Vec<Diagnostic>) {
                 composer.diagnostics.push(syntax_error(file, &error));
                 break;
             }
+            Err(Stop::Lost) => {
+                composer.diagnostics.push(reader_lost(file, composer.reached));
+                break;
+            }
         }
     }
     (documents, composer.diagnostics)
@@ -46,6 +51,8 @@ enum Stop {
     /// The reason is among the diagnostics.
     Told,
     Syntax(libyaml_safer::Error),
+    /// The parser itself failed.
+    Lost,
 }
 
 /// A value that an alias may name.
@@ -78,15 +85,19 @@ struct Composer<'run> {
     /// Anchors of the collections that are being read.
     open_anchors: HashSet<String>,
     alias_bytes: usize,
+    /// Where the last event ended.
+    reached: usize,
 }
 
 impl<'run> Composer<'run> {
     fn new(file: &'run Arc<SourceFile>) -> Composer<'run> {
         let mut parser = Parser::new();
+        // Told, because a guess takes private characters for a byte order mark.
+        parser.set_encoding(Encoding::Utf8);
         // A small buffer: the parser decodes what is buffered at once, into four bytes for each character.
         parser.set_input(BufReader::with_capacity(8 * 1024, file.text().as_bytes()));
         let (anchors, open_anchors) = (HashMap::new(), HashSet::new());
-        Composer { file, parser, diagnostics: Vec::new(), anchors, open_anchors, alias_bytes: 0 }
+        Composer { file, parser, diagnostics: Vec::new(), anchors, open_anchors, alias_bytes: 0, reached: 0 }
     }
 
     /// The next document, `None` at the end of the stream.
@@ -105,7 +116,17 @@ impl<'run> Composer<'run> {
     }
 
     fn event(&mut self) -> Result<Event, Stop> {
-        self.parser.parse().map_err(Stop::Syntax)
+        // The parser panics on two texts that are known (a backslash that ends the file within double quotes, a
+        // tag with a comma right behind it) and is not used any more after that.
+        let parser = AssertUnwindSafe(&mut self.parser);
+        match catch_unwind(|| { parser }.0.parse()) {
+            Ok(Ok(event)) => {
+                self.reached = self.span(&event).end;
+                Ok(event)
+            }
+            Ok(Err(error)) => Err(Stop::Syntax(error)),
+            Err(_) => Err(Stop::Lost),
+        }
     }
 
     fn value(&mut self, event: Event, depth: usize) -> Result<Composed, Stop> {
@@ -164,7 +185,8 @@ impl<'run> Composer<'run> {
             let event = self.event()?;
             let value = self.value(event, depth + 1)?;
             end = end.max(key_span.end).max(value.end);
-            height = height.max(value.height);
+            // A merged mapping's entries come one level up.
+            height = height.max(value.height.saturating_sub(usize::from(matches!(key, Key::Merge))));
             self.insert(&mut entries, key, key_span, value.node);
         }
     }
