@@ -65,6 +65,16 @@ pub trait Pins: Send + Sync {
 #[error("images can't be kept from being collected: {0}")]
 pub struct PinError(pub String);
 
+impl Pins for minato_oci::Store {
+    fn pin(&self, owner: &str, ids: &[Digest]) -> Result<(), PinError> {
+        Self::pin(self, owner, ids).map_err(|error| PinError(error.to_string()))
+    }
+
+    fn unpin(&self, owner: &str) -> Result<(), PinError> {
+        Self::unpin(self, owner).map(|_| ()).map_err(|error| PinError(error.to_string()))
+    }
+}
+
 /// Nothing to keep: for targets whose images are elsewhere.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoPins;
