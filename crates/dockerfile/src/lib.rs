@@ -28,7 +28,6 @@ mod line;
 mod mount;
 mod operand;
 mod parse;
-mod pattern;
 mod report;
 mod suggest;
 mod syntax;

@@ -212,7 +212,7 @@ fn read_heredocs(
     let mut heredocs = Vec::new();
     for marker in markers(&line.text) {
         let Some(heredoc) = marker.read_body(lines) else {
-            report_unterminated(&marker, line, span, reporter);
+            report_unterminated(&marker, line, span, lines, reporter);
             break;
         };
         heredocs.push(heredoc);
@@ -220,14 +220,25 @@ fn read_heredocs(
     heredocs
 }
 
-fn report_unterminated(marker: &Marker, line: &LogicalLine, span: Span, reporter: &mut Reporter) {
+/// What follows is most likely the body, so it is skipped: up to a line that would be the end but for blanks
+/// around it, else up to the end of the file.
+fn report_unterminated(
+    marker: &Marker,
+    line: &LogicalLine,
+    span: Span,
+    lines: &mut LineReader<'_>,
+    reporter: &mut Reporter,
+) {
     let place = line.text.find("<<").map_or(span, |at| line.span(at..line.trim(0..line.text.len()).end));
-    let message = format!("the heredoc '{}' has no end", marker.name);
     let indent =
-        if marker.strip_tabs { "; only tabs may stand before it" } else { ", without blanks around it" };
-    reporter
-        .error("unterminated-heredoc", place, message)
-        .hint(format!("put {} on a line of its own after the text{indent}", marker.name));
+        if marker.strip_tabs { "only tabs may stand before it" } else { "no blanks may stand around it" };
+    let near = std::iter::from_fn(|| lines.next_physical()).find(|it| it.content().trim() == marker.name);
+    let hint = match near {
+        Some(near) => format!("line {} would be the end, but {indent}", reporter.line(near.start)),
+        None => format!("put {} on a line of its own after the text; {indent}", marker.name),
+    };
+    let message = format!("the heredoc '{}' has no end", marker.name);
+    reporter.error("unterminated-heredoc", place, message).hint(hint);
 }
 
 /// The statement behind an ONBUILD, with the heredocs of the whole line.

@@ -43,6 +43,11 @@ impl Reporter {
         self.file.slice(span)
     }
 
+    /// The number of the line that an offset is on.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.file.position(offset).line
+    }
+
     /// Another reporter for the same file, for findings that [`Reporter::adopt`] takes over.
     pub(crate) fn fork(&self) -> Reporter {
         Reporter::new(&self.file)

@@ -23,15 +23,16 @@ pub(super) fn run(head: Head<'_>, heredocs: &[Heredoc], reporter: &mut Reporter)
     let flags = head.flags.check("RUN", FLAGS, reporter);
     let network = flags.value("network").map(|word| choice("network", word, NETWORKS, reporter));
     let security = flags.value("security").map(|word| choice("security", word, SECURITIES, reporter));
-    let mounts: Option<Vec<Mount>> = flags.list("mount").map(|word| mount(word, escape, reporter)).collect();
-    let devices: Option<Vec<Device>> = flags.list("device").map(|word| device(word, reporter)).collect();
+    // Each is looked at before the first bad one ends it, so that all are reported.
+    let mounts: Vec<Option<Mount>> = flags.list("mount").map(|word| mount(word, escape, reporter)).collect();
+    let devices: Vec<Option<Device>> = flags.list("device").map(|word| device(word, reporter)).collect();
     Some(Run {
         command: command(&head.operands, reporter)?,
         heredocs: heredocs.to_vec(),
-        mounts: mounts?,
+        mounts: mounts.into_iter().collect::<Option<_>>()?,
         network: network.unwrap_or_else(|| Some(Network::default()))?,
         security: security.unwrap_or_else(|| Some(Security::default()))?,
-        devices: devices?,
+        devices: devices.into_iter().collect::<Option<_>>()?,
     })
 }
 
@@ -46,7 +47,7 @@ fn mount(word: &Word, escape: char, reporter: &mut Reporter) -> Option<Mount> {
     let from =
         mount.fields.iter().filter(|field| field.key == "from").filter_map(|field| field.value.as_ref());
     for value in from {
-        if value.raw.trim_end_matches('$').contains('$') {
+        if value.raw.find('$').is_some_and(|index| index + 1 != value.raw.len()) {
             reporter
                 .error("variable-in-from", value.span, "variables are not expanded in a mount's from")
                 .hint("add a stage FROM ${VARIABLE} AS NAME with a global ARG, and use from=NAME");

@@ -1,5 +1,6 @@
 //! COPY and ADD.
 
+use crate::expand::expand;
 use crate::flag::{Flags, list, switch, value};
 use crate::heredoc::{Marker, is_heredoc};
 use crate::instruction::{Add, Copy, CopyOptions, Heredoc, Transfer};
@@ -24,10 +25,11 @@ const ADD_FLAGS: Rules = &[
 ];
 
 pub(super) fn copy(head: Head<'_>, heredocs: &[Heredoc], reporter: &mut Reporter) -> Option<Copy> {
+    let escape = head.operands.escape;
     let (transfer, flags) = transfer("COPY", head, COPY_FLAGS, heredocs, reporter)?;
     let from = flags.value("from").filter(|from| !from.raw.is_empty()).cloned();
     if let Some(from) = &from
-        && from.raw.trim_end_matches('$').contains('$')
+        && expand(from, escape, &|_| None).as_ref() != Ok(&from.raw)
     {
         reporter
             .error("variable-in-from", from.span, "variables are not expanded in COPY --from")

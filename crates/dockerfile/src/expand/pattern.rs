@@ -89,7 +89,7 @@ impl Pattern {
                 copied = end;
                 previous_end = Some(end);
             }
-            if result.len() > crate::expand::MAX_RESULT_BYTES {
+            if result.len() > super::MAX_RESULT_BYTES {
                 break;
             }
             from = match value[end..].chars().next() {
