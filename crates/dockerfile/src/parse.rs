@@ -19,6 +19,9 @@ use crate::{directive, grammar};
 /// The largest Dockerfile that is read, in bytes; `BuildKit` has the same limit.
 pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 
+/// After so many errors the file is hardly a Dockerfile at all.
+const MAX_ERRORS: usize = 100;
+
 /// Parses a Dockerfile. The diagnostics hold every mistake of the file; where one of them is an error, the
 /// Dockerfile has only what could be understood and must not be built.
 #[must_use]
@@ -35,6 +38,11 @@ pub fn parse(file: &Arc<SourceFile>) -> (Dockerfile, Vec<Diagnostic>) {
     let (directives, escape) = directive::read(&mut lines, &mut reporter);
     let mut assembly = Assembly { dockerfile: Dockerfile { directives, escape, ..empty() } };
     while let Some(line) = lines.next_logical(escape) {
+        if reporter.error_count() >= MAX_ERRORS {
+            let message = format!("more than {MAX_ERRORS} errors, so the rest of the file was not read");
+            reporter.error("too-many-errors", line.span(0..line.text.len()), message);
+            break;
+        }
         if let Some(statement) = read_statement(line, escape, &mut lines, &mut reporter) {
             assembly.add(statement, &mut reporter);
         }
@@ -103,7 +111,7 @@ impl Assembly {
 
     fn finish(self, text: &str, reporter: &mut Reporter) -> Dockerfile {
         // A FROM that could not be read was reported already, and then nothing here is more helpful.
-        if self.dockerfile.stages.is_empty() && !reporter.has_errors() {
+        if self.dockerfile.stages.is_empty() && reporter.error_count() == 0 {
             let message = "the file has no FROM, so there is nothing to build";
             reporter
                 .error("no-stage", Span::at(text.len()), message)

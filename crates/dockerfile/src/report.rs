@@ -62,8 +62,8 @@ impl Reporter {
         self.diagnostics.extend(warnings);
     }
 
-    pub(crate) fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+    pub(crate) fn error_count(&self) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count()
     }
 
     pub(crate) fn finish(self) -> Vec<Diagnostic> {

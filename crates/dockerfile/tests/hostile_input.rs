@@ -245,6 +245,25 @@ fn a_file_over_the_limit_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_no_dockerfile_gives_a_hundred_errors_and_no_more() {
+    let (_, diagnostics) = parse_text("not a Dockerfile <<EOF\n".repeat(20_000));
+    assert_eq!(diagnostics.len(), 101);
+    assert_eq!(diagnostics[100].code, "too-many-errors");
+}
+
+#[test]
+fn the_seeds_of_the_fuzz_target_are_parsed_with_spans_inside_them() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/dockerfile");
+    let seeds: Vec<_> = std::fs::read_dir(seeds).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(seeds.len() > 10, "the seeds are missing");
+    for seed in seeds {
+        let text = std::fs::read_to_string(&seed).unwrap();
+        let (dockerfile, diagnostics) = parse_text(text.clone());
+        check_spans(&text, &dockerfile, &diagnostics);
+    }
+}
+
+#[test]
 fn deep_nesting_is_an_error_not_a_stack_overflow() {
     let word = Word { raw: "${A:-".repeat(30_000), span: Span::at(0) };
     assert_eq!(
