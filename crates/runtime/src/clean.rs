@@ -13,7 +13,8 @@ use rustix::process::Signal;
 
 use crate::cgroup::Cgroup;
 use crate::identity::Identity;
-use crate::record::Record;
+use crate::network;
+use crate::record::{self, Record};
 use crate::reexec::is_shim_of;
 use crate::runtime::RuntimeError;
 use crate::spec::ContainerId;
@@ -27,9 +28,13 @@ pub(crate) fn remove(id: &ContainerId, folder: &Path) -> Result<(), RuntimeError
     }
     // An unreadable record must not keep its container alive: what it would have told is found in /proc.
     let record = Record::read(folder).unwrap_or_default();
+    let network = record::read_spec(folder).ok().map(|spec| spec.network);
     let cgroup = record.as_ref().map(|record| Cgroup::from_folders(record.cgroups.clone()));
     end_processes(id, folder, record.as_ref(), cgroup.as_ref())?;
     fail::fail_point!("runtime.remove.killed");
+    if let Some(network) = network {
+        network::leave(&network, folder);
+    }
     if let Some(cgroup) = cgroup {
         cgroup.remove().map_err(|(path, source)| RuntimeError::Io { path, source })?;
     }
@@ -83,8 +88,13 @@ fn shims_of(folder: &Path) -> Vec<Identity> {
         .collect()
 }
 
-/// Removes a folder whole, making its folders writable when the container left some that are not.
+/// Removes a folder whole, making its folders writable when the container left some that are not. Where the root file
+/// system is still mounted, nothing is removed: it may be somebody's own folder.
 pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir(folder.join("rootfs")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             make_writable(folder)?;

@@ -15,22 +15,31 @@
 //! Not here: replicas, probes, restarts, proxies (`workload`); images and layers (`oci`). Nothing is weakened in
 //! silence: what can't be enforced is a [`StartError`] or a [`Warning`].
 
+mod bundle;
+mod capabilities;
 mod cgroup;
 mod clean;
 mod control;
 mod identity;
+mod inside;
+mod log;
+mod network;
 mod outcome;
 mod record;
 mod reexec;
+mod rootfs;
 mod runtime;
+mod seccomp;
 mod shim;
 mod signal;
 mod spec;
+mod user;
 mod validate;
 
 pub use control::client::{ControlError, ExecHandle, ExecStdio, Shim};
 pub use control::protocol::ExecSpec;
 pub use identity::Identity;
+pub use log::{LOG_FILE, LogLine, Stream};
 pub use outcome::{Exit, ExitOutcome, StartError, State, Warning};
 pub use reexec::reexec;
 pub use runtime::{Engine, Found, Runtime, RuntimeError};
