@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use super::lease::Exclusive;
 use super::{Store, StoreError, failed, files, images, layers};
-use crate::{Digest, ManifestDocument};
-
-const MANIFEST_LIMIT: u64 = 4 << 20;
+use crate::Digest;
 
 /// What a collection may take.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,9 +48,9 @@ impl Store {
     /// When a root can't be followed; then nothing was removed. Or when something can't be removed.
     pub fn collect_garbage(&self, options: CollectOptions) -> Result<Collected, StoreError> {
         let Some(exclusive) = self.try_exclusive()? else { return Ok(Collected::Busy) };
-        let reached = self.reach()?;
+        let mut reached = self.reach()?;
         self.clear_ingest(&exclusive)?;
-        let (layers, layer_bytes) = self.sweep_layers(&reached, options, &exclusive)?;
+        let (layers, layer_bytes) = self.sweep_layers(&mut reached, options, &exclusive)?;
         let (blobs, blob_bytes) = self.sweep_blobs(&reached, options)?;
         self.sweep_records(&reached)?;
         Ok(Collected::Done { blobs, layers, bytes: layer_bytes + blob_bytes })
@@ -83,32 +81,25 @@ impl Store {
         let Some(manifest) = self.manifest_of(id)? else { return Ok(()) };
         reached.records.insert(self.image_record_path(id));
         reached.blobs.insert(manifest);
-        let bytes = match self.read_blob(&manifest, MANIFEST_LIMIT) {
-            Ok(bytes) => bytes,
-            Err(StoreError::NoBlob(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let document = ManifestDocument::parse(&bytes, None)
-            .map_err(|error| files::damaged(&self.blob_path(&manifest), error.to_string()))?;
-        if let ManifestDocument::Manifest(manifest) = document {
-            reached.blobs.extend(manifest.layers.iter().map(|layer| layer.digest));
-        }
         Ok(())
     }
 
     fn sweep_layers(
         &self,
-        reached: &Reached,
+        reached: &mut Reached,
         options: CollectOptions,
         exclusive: &Exclusive,
     ) -> Result<(usize, u64), StoreError> {
         let (mut count, mut bytes) = (0, 0);
         for folder in files::entries(&self.root.join("layers"))? {
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let described = layers::described(&folder)?;
             if reached.layers.contains(&name) || is_recent(&folder.join("layer.json"), options) {
+                // A layer stays together with the blob that it came from: only that gives the same export again.
+                reached.blobs.extend(described.and_then(|(_, blob)| blob));
                 continue;
             }
-            bytes += layers::described_size(&folder);
+            bytes += described.map_or(0, |(size, _)| size);
             // Gone in one step: a half-removed layer must never be found.
             let grave = self.ingest_folder().join(&name);
             fs::rename(&folder, &grave).map_err(|source| failed("move away", &folder, source))?;

@@ -27,6 +27,7 @@ pub(super) struct ImageRecord {
     version: u32,
     pub(super) id: Digest,
     pub(super) manifest: Digest,
+    index: Option<Digest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,7 +107,8 @@ impl Store {
         self.write_json(&path, &TagRecord { version: VERSION, reference, id: *id })
     }
 
-    /// The image that `reference` means here. A digest in it is an image's identity or a manifest's digest.
+    /// The image that `reference` means here. A digest in it is an image's identity, or the digest of the manifest
+    /// or index that it came with.
     ///
     /// # Errors
     /// When a record can't be read.
@@ -121,7 +123,9 @@ impl Store {
     fn resolve_digest(&self, digest: &Digest) -> Result<Option<Digest>, StoreError> {
         for path in files::entries(&self.root.join("images"))? {
             let record = files::read_json::<ImageRecord>(&path)?;
-            if let Some(record) = record.filter(|record| record.manifest == *digest) {
+            if let Some(record) =
+                record.filter(|record| record.manifest == *digest || record.index == Some(*digest))
+            {
                 return Ok(Some(record.id));
             }
         }
@@ -156,12 +160,17 @@ impl Store {
         Ok(tags)
     }
 
-    /// Notes that the image came with the manifest `manifest`, a blob of this store.
+    /// Notes that the image came with the manifest `manifest`, a blob of this store, and was chosen from `index`.
     ///
     /// # Errors
     /// When the record can't be written.
-    pub fn record_manifest(&self, id: &Digest, manifest: &Digest) -> Result<(), StoreError> {
-        let record = ImageRecord { version: VERSION, id: *id, manifest: *manifest };
+    pub fn record_manifest(
+        &self,
+        id: &Digest,
+        manifest: &Digest,
+        index: Option<&Digest>,
+    ) -> Result<(), StoreError> {
+        let record = ImageRecord { version: VERSION, id: *id, manifest: *manifest, index: index.copied() };
         self.write_json(&self.image_record_path(id), &record)
     }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lease, Store, StoreError, failed, files};
+use super::{BlobWriter, Lease, Store, StoreError, failed, files};
 use crate::layer::{self, Compression, Limits, UnpackError, UnpackOptions, WalkError};
-use crate::{Digest, Digester};
+use crate::{Descriptor, Digest, Digester};
 
 const VERSION: u32 = 1;
 /// The options of one mount fit into a page, and an image may have 127 layers: folder names are kept short. The
@@ -28,6 +28,8 @@ pub struct Layer {
     pub path: PathBuf,
     /// Length of the uncompressed tar in bytes.
     pub size: u64,
+    /// The compressed blob that it was unpacked from. A layer of Minato's own has none: its tar can be written again.
+    pub blob: Option<Digest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +37,7 @@ struct Description {
     version: u32,
     diff_id: Digest,
     size: u64,
+    blob: Option<Digest>,
 }
 
 impl Store {
@@ -50,7 +53,8 @@ impl Store {
             return Err(files::damaged(&path, format!("does not describe layer {diff_id}")));
         }
         note_use(&path);
-        Ok(Some(Layer { diff_id: *diff_id, path: folder.join("tree"), size: description.size }))
+        let Description { size, blob, .. } = description;
+        Ok(Some(Layer { diff_id: *diff_id, path: folder.join("tree"), size, blob }))
     }
 
     /// An empty folder to fill with a layer's content, on the file system of the store.
@@ -84,16 +88,54 @@ impl Store {
         expected_diff_id: &Digest,
         limits: Limits,
     ) -> Result<Layer, LayerError> {
-        let staged = self.stage_layer()?;
         let unpacked = compression.reader(blob, limits).map_err(LayerError::Decompress)?;
-        let mut hashed = Hashed { input: unpacked, digester: Digester::default() };
+        let (staged, size) = self.unpack_staged(unpacked, expected_diff_id, limits)?;
+        Ok(staged.commit(expected_diff_id, size)?)
+    }
+
+    /// Keeps a layer's blob and unpacks it, both in the same pass. Its first bytes tell how it is compressed.
+    ///
+    /// # Errors
+    /// As [`Store::unpack_layer`], and when the blob has not the descriptor's digest and size.
+    pub fn ingest_layer(
+        &self,
+        blob: impl Read,
+        descriptor: &Descriptor,
+        expected_diff_id: &Digest,
+        limits: Limits,
+    ) -> Result<Layer, LayerError> {
+        let mut writer = self.ingest(Some(&descriptor.digest), descriptor.size)?;
+        let mut kept = Kept { input: blob, blob: &mut writer, failed: false };
+        let unpacked = Compression::detecting_reader(&mut kept, limits)
+            .map_err(LayerError::Decompress)
+            .and_then(|unpacked| self.unpack_staged(unpacked, expected_diff_id, limits));
+        // A lie shows as a malformed archive first: the whole blob is read to tell which of the two it is.
+        let readable = !kept.failed && io::copy(&mut kept, &mut io::sink()).is_ok();
+        match unpacked {
+            Err(error) if !readable => Err(error),
+            unpacked => {
+                writer.commit()?;
+                let (staged, size) = unpacked?;
+                Ok(staged.commit_from(Some(descriptor.digest), expected_diff_id, size)?)
+            }
+        }
+    }
+
+    /// The staged layer and the length of its tar.
+    fn unpack_staged(
+        &self,
+        tar: impl Read,
+        expected: &Digest,
+        limits: Limits,
+    ) -> Result<(StagedLayer, u64), LayerError> {
+        let staged = self.stage_layer()?;
+        let mut hashed = Hashed { input: tar, digester: Digester::default() };
         let options = UnpackOptions { limits, whiteouts: true, ..UnpackOptions::default() };
         layer::unpack(&mut hashed, &staged.path(), &options)?;
-        let (found, size) = hashed.digester.finish();
-        if found != *expected_diff_id {
-            return Err(StoreError::Digest { expected: *expected_diff_id, found }.into());
+        match hashed.digester.finish() {
+            (found, size) if found == *expected => Ok((staged, size)),
+            (found, _) => Err(StoreError::Digest { expected: *expected, found }.into()),
         }
-        Ok(staged.commit(&found, size)?)
     }
 
     /// Writes the layer's uncompressed tar from its tree, checked against its digest.
@@ -159,6 +201,25 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
+/// Writes what is read into a blob.
+struct Kept<'a, R> {
+    input: R,
+    blob: &'a mut BlobWriter,
+    /// Whether the input, or the disk, is at fault.
+    failed: bool,
+}
+
+impl<R: Read> Read for Kept<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer).and_then(|count| {
+            self.blob.write_all(&buffer[..count])?;
+            Ok(count)
+        });
+        self.failed |= read.is_err();
+        read
+    }
+}
+
 /// Hashes what is written.
 struct Tee<W> {
     out: W,
@@ -204,12 +265,16 @@ impl StagedLayer {
     ///
     /// # Errors
     /// When the description can't be written or the folder can't be moved.
-    pub fn commit(mut self, diff_id: &Digest, size: u64) -> Result<Layer, StoreError> {
+    pub fn commit(self, diff_id: &Digest, size: u64) -> Result<Layer, StoreError> {
+        self.commit_from(None, diff_id, size)
+    }
+
+    fn commit_from(mut self, blob: Option<Digest>, diff_id: &Digest, size: u64) -> Result<Layer, StoreError> {
         if let Some(layer) = self.store.layer(diff_id)? {
             return Ok(layer);
         }
         files::remove_tree(&self.work())?;
-        let description = Description { version: VERSION, diff_id: *diff_id, size };
+        let description = Description { version: VERSION, diff_id: *diff_id, size, blob };
         self.store.write_json(&self.folder.join("layer.json"), &description)?;
         fail::fail_point!("oci.layer.before-rename");
         let folder = self.store.layer_folder(diff_id);
@@ -237,8 +302,8 @@ impl Drop for StagedLayer {
     }
 }
 
-/// The size in a layer's description; 0 when it can't be read.
-pub(super) fn described_size(folder: &Path) -> u64 {
-    let description = files::read_json::<Description>(&folder.join("layer.json"));
-    description.ok().flatten().map_or(0, |description| description.size)
+/// Length and blob of a layer by its description; `None` when there is no description.
+pub(super) fn described(folder: &Path) -> Result<Option<(u64, Option<Digest>)>, StoreError> {
+    let description = files::read_json::<Description>(&folder.join("layer.json"))?;
+    Ok(description.map(|description| (description.size, description.blob)))
 }
