@@ -1,1 +1,36 @@
-//! (header to be written by the crate's first commit)
+//! From a folder to desired Objects: what is deployed, which image is ours, where local secrets come from.
+//!
+//! ```text
+//!  DIR ─► WorkTree ─► discover ─► Deployment ─► load ─► Loaded { application, objects }
+//!   └─► minato.yaml ─► Configuration ─┘                       │
+//!   └─► git ─► Revision ─► tag ─┐                             ▼
+//!  Configuration + objects ─► our_images ─► build ─► substitute ─► objects of this revision
+//!  Configuration ─► LocalSecrets (values that the files only refer to)
+//! ```
+//!
+//! Finding, choosing and replacing are pure functions over a [`Tree`] and over Objects; the file system, `git` and
+//! the environment are read at the edges. Nothing here renders templates, builds, or talks to an engine.
+
+mod application;
+mod configuration;
+mod discover;
+mod dockerfile_alone;
+mod git;
+mod images;
+mod load;
+mod ours;
+mod path;
+mod secrets;
+mod tree;
+
+pub use application::application_name;
+pub use configuration::{CONFIGURATION_FILE, Configuration, ImageBuild, SecretsFrom, Spanned};
+pub use discover::{Deployment, DiscoverError, discover};
+pub use dockerfile_alone::dockerfile_alone;
+pub use git::{GitError, Revision, revision};
+pub use images::{ImageUse, Replacement, image_uses, substitute};
+pub use load::{Loaded, load};
+pub use ours::{OurImage, OursError, our_images};
+pub use path::{PathError, RelativePath};
+pub use secrets::{LocalSecrets, SecretsError};
+pub use tree::{Listing, MemoryTree, Tree, TreeError, WorkTree};
