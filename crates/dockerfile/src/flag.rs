@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::line::LogicalLine;
 use crate::report::Reporter;
-use crate::suggest::nearest;
 use crate::syntax::Word;
+use minato_resource::nearest;
 
 /// A flag that an instruction knows.
 pub(crate) struct FlagRule {

@@ -29,7 +29,6 @@ mod mount;
 mod operand;
 mod parse;
 mod report;
-mod suggest;
 mod syntax;
 
 pub use expand::{ExpandError, expand, expand_text, expand_words};
@@ -40,5 +39,4 @@ pub use instruction::{
 };
 pub use mount::{MountError, MountOptions};
 pub use parse::{MAX_FILE_BYTES, parse};
-pub use suggest::nearest;
 pub use syntax::{Directive, Directives, Dockerfile, Stage, Statement, Word};

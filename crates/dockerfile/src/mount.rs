@@ -4,8 +4,8 @@ use minato_resource::Span;
 
 use crate::expand::expand;
 use crate::instruction::{Mount, MountKind, MountSharing};
-use crate::suggest::nearest;
 use crate::syntax::Word;
+use minato_resource::nearest;
 
 /// A mount whose values are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

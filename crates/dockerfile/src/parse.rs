@@ -12,9 +12,9 @@ use crate::keyword::Keyword;
 use crate::line::{LineReader, LogicalLine, MAX_LINE_BYTES};
 use crate::operand::{JsonForm, Operands, is_blank};
 use crate::report::Reporter;
-use crate::suggest::nearest;
 use crate::syntax::{Directives, Dockerfile, Stage, Statement, Word};
 use crate::{directive, grammar};
+use minato_resource::nearest;
 
 /// The largest Dockerfile that is read, in bytes; `BuildKit` has the same limit.
 pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;

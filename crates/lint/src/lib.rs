@@ -1,1 +1,25 @@
-//! (header to be written by the crate's first commit)
+//! Rules for the files of a container project: Dockerfiles, Kubernetes objects, ECS task definitions.
+//!
+//! ```text
+//! Input { builds, objects } ─ subject ─► Dockerfile | Pod | Task ─ RULES ─► findings
+//!                                                                             │ allow: comments, annotations, --allow
+//!                                                                             ▼
+//!                                                            Vec<Diagnostic>, by file and line
+//! ```
+//!
+//! [`RULES`] is the table; each rule says what it looks at, and one file under `rules` says why something is a finding. A
+//! rule is in the table when it is certain: what can't be known from the files (the user of a foreign base image, the
+//! environment it sets) is not guessed.
+//!
+//! What this crate does not do: it parses nothing, reads no file, asks no registry, and does not check whether a document
+//! is *valid*; the parsers' diagnostics say that.
+
+mod allow;
+mod check;
+mod rule;
+mod rules;
+mod scope;
+mod subject;
+
+pub use check::{Build, Input, check};
+pub use rule::{RULES, Rule};

@@ -33,8 +33,8 @@ fn pairs(name: &str, head: Head<'_>, reporter: &mut Reporter) -> Option<Vec<Pair
         };
         return Some(vec![Pair { name: name_word, value: value.whole(), form: PairForm::Blank }]);
     }
-    let pairs: Vec<Pair> = words.iter().filter_map(|word| pair(name, word, reporter)).collect();
-    (pairs.len() == words.len()).then_some(pairs)
+    // Only the first is reported: the others are mostly words of the same value, which lacks its quotes.
+    words.iter().map(|word| pair(name, word, reporter)).collect()
 }
 
 fn pair(instruction: &str, word: &Word, reporter: &mut Reporter) -> Option<Pair> {
