@@ -149,14 +149,30 @@ impl Object {
         message: impl Into<String>,
         pointer: &str,
     ) -> Diagnostic {
-        match &self.origin {
-            Some(origin) => {
-                Diagnostic::without_location(severity, code, message).at(&origin.file, origin.span(pointer))
-            }
-            None => {
-                let message = format!("{}: {}", self.key, message.into());
-                Diagnostic::without_location(severity, code, message)
-            }
+        let span = self.origin.as_ref().map(|origin| origin.span(pointer));
+        self.located(Diagnostic::without_location(severity, code, message), span)
+    }
+
+    /// A finding about the key that leads to a pointer (a field that nobody knows, say), with its place.
+    pub fn key_diagnostic(
+        &self,
+        severity: Severity,
+        code: impl Into<String>,
+        message: impl Into<String>,
+        pointer: &str,
+    ) -> Diagnostic {
+        let span = self
+            .origin
+            .as_ref()
+            .map(|origin| origin.key_span(pointer).unwrap_or_else(|| origin.span(pointer)));
+        self.located(Diagnostic::without_location(severity, code, message), span)
+    }
+
+    /// With its place, or with the object's key where there is none.
+    fn located(&self, diagnostic: Diagnostic, span: Option<Span>) -> Diagnostic {
+        match (&self.origin, span) {
+            (Some(origin), Some(span)) => diagnostic.at(&origin.file, span),
+            _ => Diagnostic { message: format!("{}: {}", self.key, diagnostic.message), ..diagnostic },
         }
     }
 }

@@ -147,7 +147,9 @@ impl<'object> Fields<'object> {
         for name in self.values.keys().filter(|name| !known.contains(&name.as_str())) {
             if let Some(meant) = nearest(name, known.iter().copied()) {
                 let message = format!("ECS knows no field `{name}` here");
-                self.warning("ecs-field", name, message, &format!("did you mean `{meant}`?"));
+                let place = self.pointer_to(name);
+                let diagnostic = self.object.key_diagnostic(Severity::Warning, "ecs-field", message, &place);
+                self.diagnostics.borrow_mut().push(diagnostic.with_hint(format!("did you mean `{meant}`?")));
             }
         }
     }
