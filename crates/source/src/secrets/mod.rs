@@ -73,6 +73,18 @@ impl LocalSecrets {
         names::of(reference, self.is_environment()).iter().find_map(|name| self.values.get(name))
     }
 
+    /// The keys that are given for a Secret, for those who take all of them. In the environment they are upper case:
+    /// `DB_URL` is the key `URL` of the secret `db`.
+    pub fn keys(&self, namespace: &str, name: &str) -> Vec<String> {
+        let prefixes = names::prefixes(namespace, name, self.is_environment());
+        let key = |given: &String| {
+            let key = prefixes.iter().find_map(|prefix| given.strip_prefix(prefix.as_str()))?;
+            (!key.is_empty() && !key.contains('/')).then(|| key.to_owned())
+        };
+        let keys: std::collections::BTreeSet<String> = self.values.keys().filter_map(key).collect();
+        keys.into_iter().collect()
+    }
+
     /// How to give a value that is missing: one sentence for an error's end.
     pub fn how_to_give(&self, reference: &SecretReference) -> String {
         let names = names::of(reference, self.is_environment());

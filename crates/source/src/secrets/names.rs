@@ -35,6 +35,16 @@ pub(super) fn of(reference: &SecretReference, environment: bool) -> Vec<String> 
     names
 }
 
+/// What stands before the keys of a secret.
+pub(super) fn prefixes(namespace: &str, name: &str, environment: bool) -> Vec<String> {
+    match (environment, namespace) {
+        (false, "") => vec![format!("{name}/")],
+        (false, _) => vec![format!("{namespace}/{name}/"), format!("{name}/")],
+        (true, "") => vec![variable(&format!("{name}_"))],
+        (true, _) => vec![variable(&format!("{namespace}_{name}_")), variable(&format!("{name}_"))],
+    }
+}
+
 /// `myapp/database-url` in `arn:aws:secretsmanager:REGION:ACCOUNT:secret:myapp/database-url-AbCdEf`, whose last six
 /// characters Secrets Manager adds, and in `arn:aws:ssm:REGION:ACCOUNT:parameter/myapp/database-url`.
 fn name_in_arn(arn: &str) -> Option<String> {

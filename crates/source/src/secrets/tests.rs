@@ -38,6 +38,19 @@ fn values_come_from_the_environment() {
 }
 
 #[test]
+fn the_keys_of_a_secret() {
+    let file = secrets(
+        FILE,
+        &[("local.env", "db/url=1\ndefault/db/user=2\nother/db/no=3\ndbx/y=4\ndb/a/b=5\n")],
+        &[],
+    );
+    assert_eq!(file.keys("default", "db"), ["url", "user"]);
+    assert_eq!(file.keys("default", "none"), [""; 0]);
+    let environment = secrets(ENVIRONMENT, &[], &[("MY_DB_URL", "1"), ("MY_DBX", "2")]);
+    assert_eq!(environment.keys("default", "my-db"), ["URL"]);
+}
+
+#[test]
 fn a_missing_value_says_how_to_give_it() {
     let missing = reference("db", Some("url"));
     let check = |secrets: LocalSecrets, expected: &str| assert_eq!(secrets.how_to_give(&missing), expected);
