@@ -11,17 +11,34 @@
 //!                                 image ◄─ config + history + diff_ids
 //! ```
 //!
-//! The rules are those of the `BuildKit` in docker 26.1.5. What differs:
-//! layers are reproducible, and a step's key is made of contents, never of how they came to be.
+//! The rules are those of the `BuildKit` in docker 26.1.5, against which `tests/reference.rs` compares. What differs:
+//! layers are reproducible ([`LayerTimes`]), and a step's key is made of contents, never of how they came to be.
 //!
 //! What this crate does not do: talk to registries ([`Bases`]), print ([`Progress`]), compress or push.
 
 mod bases;
+mod builder;
+mod copy;
+mod error;
 mod executor;
+mod layer;
+mod lower;
+mod place;
 mod progress;
 mod request;
+mod solve;
+mod stages;
+mod tree;
 
 pub use bases::{Bases, FetchError, Offline};
-pub use executor::{Cancelled, ExecuteError, Executor, FakeExecutor, RunStep, StepExit, StepNetwork};
+pub use builder::{Builder, Built};
+pub use copy::{ArchiveError, CopyError, ModeError, OwnerError};
+pub use error::{BuildError, RunFailure, StepError};
+pub use executor::{
+    Cancelled, ContainerExecutor, ExecuteError, Executor, FakeExecutor, RunStep, StepExit, StepNetwork,
+};
+pub use layer::{LayerError, LayerTimes};
 pub use progress::{Progress, Recorder, Silent, StepName, StepOutcome, Stream};
 pub use request::{PassThrough, PassedFile, Request};
+pub use solve::StepReport;
+pub use tree::TreeError;

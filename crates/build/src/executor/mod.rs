@@ -1,10 +1,13 @@
 //! Running a RUN step.
 
+mod container;
 mod fake;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use container::ContainerExecutor;
 pub use fake::FakeExecutor;
 
 use crate::progress::Stream;
@@ -74,24 +77,37 @@ pub struct StepExit {
 pub struct ExecuteError(pub Box<dyn std::error::Error + Send + Sync>);
 
 impl ExecuteError {
+    pub(crate) fn from_io(error: std::io::Error) -> Self {
+        Self(error.into())
+    }
+
     /// From a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into().into())
     }
 }
 
-/// Tells the steps of a build that another one failed or the user gave up.
-#[derive(Debug, Default)]
-pub struct Cancelled(AtomicBool);
+/// Tells the steps of a build that another one failed or the user gave up. Clones are the same flag.
+#[derive(Clone, Debug, Default)]
+pub struct Cancelled {
+    own: Arc<AtomicBool>,
+    outer: Option<Arc<AtomicBool>>,
+}
 
 impl Cancelled {
     /// Asks all steps to end.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.own.store(true, Ordering::Release);
     }
 
     /// Whether steps shall end.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        let set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        set(&self.own) || self.outer.as_deref().is_some_and(set)
+    }
+
+    /// A flag of one build: set when this one is, and alone when that build fails.
+    pub(crate) fn inner(&self) -> Self {
+        Self { own: Arc::default(), outer: Some(Arc::clone(&self.own)) }
     }
 }

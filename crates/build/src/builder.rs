@@ -1,0 +1,357 @@
+//! One build from beginning to end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use minato_dockerfile::ignore::Ignore;
+use minato_dockerfile::{Dockerfile, Instruction, Statement};
+use minato_oci::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store};
+use minato_resource::Diagnostic;
+
+use crate::bases::Bases;
+use crate::error::{BuildError, StepError};
+use crate::executor::{Cancelled, Executor};
+use crate::layer::LayerTimes;
+use crate::lower::{CopyFrom, GlobalScope, Lowering, StageState, lower};
+use crate::place::{Source, one_line};
+use crate::progress::{Progress, StepName, StepOutcome};
+use crate::request::Request;
+use crate::solve::{Solver, StageInput, StepCache, StepReport};
+use crate::stages::{Base, Stages, copy_from, select};
+use crate::tree::{Context, StatCache};
+
+/// Builds images into a store.
+pub struct Builder<'a> {
+    /// Where base images are found and the image goes.
+    pub store: &'a Store,
+    /// The folder of the cache; made when absent. Losing it costs time only.
+    pub cache: &'a Path,
+    /// Runs RUN steps.
+    pub executor: &'a dyn Executor,
+    /// Brings base images that the store lacks.
+    pub bases: &'a dyn Bases,
+    /// Hears what happens.
+    pub progress: &'a dyn Progress,
+    /// Ends builds early when set from another thread.
+    pub cancelled: Cancelled,
+}
+
+/// What a build made.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The image; not tagged yet.
+    pub image: Image,
+    /// Every step of every stage that was needed, in order of the file.
+    pub steps: Vec<StepReport>,
+}
+
+impl Builder<'_> {
+    /// Builds the image that the request asks for.
+    ///
+    /// # Errors
+    /// Mistakes in the Dockerfile, a base image that can't be had, a step that fails: see [`BuildError`]. Whatever
+    /// was finished before stays in the cache.
+    pub fn build(&self, request: &Request) -> Result<Built, BuildError> {
+        // From the first look into the store to the image's config nothing may be collected.
+        let _lease = self.store.lease()?;
+        let dockerfile = self.parse(request)?;
+        let source = Source { file: &request.dockerfile };
+        let global = GlobalScope::new(&dockerfile, &source, &request.arguments, &request.platform)?;
+        let stages = select(&dockerfile, &source, &global, request.target.as_deref(), &request.platform)?;
+        self.warn_of_unused_arguments(&dockerfile, request);
+        let context = self.context(request)?;
+        let found = self.find_bases(request, &dockerfile, &source, &stages)?;
+        let created = created(request)?;
+        let lowering =
+            Lowering { dockerfile: &dockerfile, source: &source, global: &global, created: &created };
+        let inputs = lower_all(&lowering, &stages, &found, &request.platform)?;
+        let cancelled = self.cancelled.inner();
+        let stat_cache = StatCache::open(self.stat_cache_place(request));
+        let solver = Solver {
+            store: self.store,
+            steps: &StepCache::new(self.cache),
+            stat_cache: &stat_cache,
+            context: &context,
+            executor: self.executor,
+            progress: self.progress,
+            cancelled: &cancelled,
+            request,
+            source: &source,
+            times: LayerTimes { source_date_epoch: epoch(request)? },
+            proxies: global.proxies(),
+            images: found.images.iter().map(|(name, found)| (name.clone(), found.layers.clone())).collect(),
+            layouts: found.layouts.iter().map(|(stage, found)| (*stage, found.layers.clone())).collect(),
+        };
+        let solved = solver.solve(&inputs);
+        // What was hashed is worth keeping even when a later step failed; failing to keep it only costs time.
+        if let Err(error) = stat_cache.save() {
+            self.progress.warning(&format!("build cache: {error}"));
+        }
+        let solved = solved?;
+        let steps = solved.values().flat_map(|stage| stage.reports.clone()).collect();
+        let target = inputs.get(&stages.target).map(|input| input.lowered.config.clone()).unwrap_or_default();
+        let layers = solved.get(&stages.target).map(|stage| stage.layers.clone()).unwrap_or_default();
+        let config = finish_config(target, &layers, request, &created);
+        let image = self.store.save_image(&config)?;
+        Ok(Built { image, steps })
+    }
+
+    fn parse(&self, request: &Request) -> Result<Dockerfile, BuildError> {
+        let (dockerfile, diagnostics) = minato_dockerfile::parse(&request.dockerfile);
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            return Err(BuildError::Syntax(diagnostics));
+        }
+        diagnostics.iter().for_each(|warning| self.progress.warning(&warning.to_string()));
+        Ok(dockerfile)
+    }
+
+    fn context(&self, request: &Request) -> Result<Context, BuildError> {
+        if !request.context.is_dir() {
+            let place = request.context.display();
+            return Err(BuildError::Request(format!("build context {place} is not a folder")));
+        }
+        let ignore = match &request.ignore {
+            None => Ignore::default(),
+            Some(file) => {
+                let (ignore, diagnostics) = Ignore::parse(file);
+                if diagnostics.iter().any(Diagnostic::is_error) {
+                    return Err(BuildError::Syntax(diagnostics));
+                }
+                ignore
+            }
+        };
+        Ok(Context::new(request.context.clone(), ignore))
+    }
+
+    /// One file for each context, so that builds of different folders do not meet.
+    fn stat_cache_place(&self, request: &Request) -> PathBuf {
+        let context = std::fs::canonicalize(&request.context).unwrap_or_else(|_| request.context.clone());
+        let name = Digest::sha256(context.as_os_str().as_encoded_bytes()).short();
+        self.cache.join("contexts").join(name)
+    }
+
+    fn warn_of_unused_arguments(&self, dockerfile: &Dockerfile, request: &Request) {
+        let in_stages = dockerfile.stages.iter().flat_map(|stage| &stage.instructions);
+        let in_stages = in_stages.filter_map(|statement| match &statement.value {
+            Instruction::Arg(arg) => Some(arg),
+            _ => None,
+        });
+        let declared: BTreeSet<&str> = dockerfile
+            .global_args
+            .iter()
+            .map(|statement| &statement.value)
+            .chain(in_stages)
+            .flat_map(|arg| &arg.definitions)
+            .map(|definition| definition.name.raw.as_str())
+            .collect();
+        for name in request.arguments.keys() {
+            if !declared.contains(name.as_str()) && !GlobalScope::is_predefined(name) {
+                self.progress.warning(&format!("build argument {name} is used nowhere: no ARG declares it"));
+            }
+        }
+    }
+
+    /// The images that the needed stages start from and copy from.
+    fn find_bases(
+        &self,
+        request: &Request,
+        dockerfile: &Dockerfile,
+        source: &Source<'_>,
+        stages: &Stages<'_>,
+    ) -> Result<Found, BuildError> {
+        let mut found = Found::default();
+        let mut wanted: BTreeMap<Reference, Wanted> = BTreeMap::new();
+        for (index, stage) in &stages.needed {
+            match &stage.base {
+                Base::Image(reference) => {
+                    wanted
+                        .entry(reference.clone())
+                        .or_insert_with(|| Wanted::new(source, &stage.name, &stage.stage.from));
+                }
+                Base::Layout { folder, name } => {
+                    let image = self.read_layout(folder, name.as_deref(), &request.platform);
+                    let image = image.and_then(|image| FoundImage::new(self.store, image));
+                    found
+                        .layouts
+                        .insert(*index, image.map_err(|error| source.failed(&stage.stage.from, error))?);
+                }
+                Base::Scratch | Base::Stage(_) => {}
+            }
+            for statement in &stage.stage.instructions {
+                if let CopyFrom::Image(reference) = copy_from(dockerfile, *index, statement, source)? {
+                    wanted.entry(reference).or_insert_with(|| Wanted::new(source, &stage.name, statement));
+                }
+            }
+        }
+        let results = std::thread::scope(|scope| {
+            let threads: Vec<_> = wanted
+                .iter()
+                .map(|(reference, wanted)| {
+                    (reference, wanted, scope.spawn(|| self.find_image(reference, wanted, request)))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|(reference, wanted, thread)| (reference, wanted, thread.join()))
+                .collect::<Vec<_>>()
+        });
+        for (reference, wanted, result) in results {
+            let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let image =
+                result.map_err(|error| source.failed_at(wanted.span, &wanted.step.instruction, error))?;
+            found.images.insert(reference.clone(), image);
+        }
+        Ok(found)
+    }
+
+    fn find_image(
+        &self,
+        reference: &Reference,
+        wanted: &Wanted,
+        request: &Request,
+    ) -> Result<FoundImage, StepError> {
+        let started = Instant::now();
+        self.progress.started(&wanted.step);
+        let result = self.find_or_fetch(reference, request);
+        let outcome = match &result {
+            Ok((_, true)) => StepOutcome::Cached,
+            Ok(_) => StepOutcome::Done,
+            Err(_) => StepOutcome::Failed,
+        };
+        self.progress.finished(&wanted.step, outcome, started.elapsed());
+        result.map(|(image, _)| image)
+    }
+
+    /// The image, and whether the store had it.
+    fn find_or_fetch(
+        &self,
+        reference: &Reference,
+        request: &Request,
+    ) -> Result<(FoundImage, bool), StepError> {
+        if !request.pull
+            && let Some(id) = self.store.resolve(reference)?
+            && let Some(image) = self.store.image(&id)?
+            && request.platform.rank(&image.config.platform()).is_some()
+            // A layer may have been collected: then the registry is asked, as if the image had never been here.
+            && let Ok(found) = FoundImage::new(self.store, image)
+        {
+            return Ok((found, true));
+        }
+        let image = self.bases.fetch(reference, &request.platform);
+        let image = image.map_err(|source| StepError::Base { image: reference.familiar(), source })?;
+        Ok((FoundImage::new(self.store, image)?, false))
+    }
+
+    fn read_layout(
+        &self,
+        folder: &Path,
+        name: Option<&str>,
+        platform: &Platform,
+    ) -> Result<Image, StepError> {
+        let _ = (name, platform);
+        Err(StepError::unsupported(format!("oci-layout://{}", folder.display()), ""))
+    }
+}
+
+/// An image that is wanted, and by whom.
+struct Wanted {
+    span: minato_resource::Span,
+    step: StepName,
+}
+
+impl Wanted {
+    fn new<T>(source: &Source<'_>, stage: &str, statement: &Statement<T>) -> Self {
+        let line = source.line(statement.span);
+        let instruction = one_line(&statement.text);
+        let step = StepName { stage: stage.to_owned(), number: 1, total: 1, instruction, line };
+        Self { span: statement.span, step }
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    images: BTreeMap<Reference, FoundImage>,
+    layouts: BTreeMap<usize, FoundImage>,
+}
+
+struct FoundImage {
+    config: ImageConfig,
+    layers: Vec<Layer>,
+}
+
+impl FoundImage {
+    fn new(store: &Store, image: Image) -> Result<Self, StepError> {
+        Ok(Self { layers: store.image_layers(&image)?, config: image.config })
+    }
+}
+
+/// Lowers the stages in order of the file, so that every stage finds the state of the one it starts from.
+fn lower_all<'a>(
+    lowering: &Lowering<'_>,
+    stages: &'a Stages<'_>,
+    found: &Found,
+    platform: &Platform,
+) -> Result<BTreeMap<usize, StageInput<'a>>, BuildError> {
+    let mut states: BTreeMap<usize, StageState> = BTreeMap::new();
+    let mut inputs = BTreeMap::new();
+    for (index, stage) in &stages.needed {
+        let start = match &stage.base {
+            Base::Stage(earlier) => states.get(earlier).map(StageState::on_stage),
+            Base::Image(reference) => {
+                found.images.get(reference).map(|it| StageState::on_image(it.config.clone()))
+            }
+            Base::Layout { .. } => found.layouts.get(index).map(|it| StageState::on_image(it.config.clone())),
+            Base::Scratch => None,
+        };
+        let start = start.unwrap_or_else(|| StageState::on_image(empty_config(platform)));
+        let (lowered, state) = lower(lowering, *index, stage.stage, start)?;
+        states.insert(*index, state);
+        let from = stage.stage.from.span;
+        inputs.insert(*index, StageInput { name: &stage.name, base: &stage.base, from, lowered });
+    }
+    Ok(inputs)
+}
+
+/// What `FROM scratch` starts from.
+fn empty_config(platform: &Platform) -> ImageConfig {
+    let mut config = ImageConfig {
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        variant: platform.variant.clone(),
+        ..ImageConfig::default()
+    };
+    config.config.working_dir = "/".to_owned();
+    config
+}
+
+fn finish_config(mut config: ImageConfig, layers: &[Layer], request: &Request, created: &str) -> ImageConfig {
+    config.created = Some(created.to_owned());
+    config.config.labels.extend(request.labels.clone());
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+    config
+}
+
+/// `SOURCE_DATE_EPOCH`, as the request or a build argument says it.
+fn epoch(request: &Request) -> Result<Option<i64>, BuildError> {
+    if request.source_date_epoch.is_some() {
+        return Ok(request.source_date_epoch);
+    }
+    let Some(text) = request.arguments.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong =
+        || BuildError::Request(format!("SOURCE_DATE_EPOCH={text} is not a number of seconds since 1970"));
+    text.parse().map(Some).map_err(|_| wrong())
+}
+
+/// The time that the image and its history bear, in RFC 3339.
+fn created(request: &Request) -> Result<String, BuildError> {
+    let seconds = match epoch(request)? {
+        Some(epoch) => epoch,
+        None => request.created.unwrap_or_else(|| LayerTimes::default().of_layer(0)),
+    };
+    let time = jiff::Timestamp::from_second(seconds);
+    time.map(|time| time.to_string())
+        .map_err(|_| BuildError::Request(format!("{seconds} is no time of a calendar")))
+}

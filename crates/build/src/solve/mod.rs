@@ -1,0 +1,17 @@
+//! Operations → layers: from the cache, or made.
+//!
+//! A step's key is a digest of everything that decides its layer. For RUN that is the command, its environment and the
+//! digests of the layers below; for COPY it is the planned layer itself. How the inputs came to be is not in it: a
+//! step whose inputs turn out the same is not done again, even where a step before it was.
+
+mod cache;
+mod copy;
+mod key;
+mod run;
+mod stage;
+mod stubs;
+
+pub(crate) use cache::StepCache;
+pub(crate) use key::{Key, KeyBuilder};
+pub use stage::StepReport;
+pub(crate) use stage::{Solver, StageInput};

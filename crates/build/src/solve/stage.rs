@@ -1,0 +1,266 @@
+//! Stages in parallel, each waiting for those it needs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use minato_oci::{Digest, Layer, Reference, Store};
+use minato_resource::Span;
+
+use super::copy::CopySource;
+use super::{Key, StepCache};
+use crate::error::{BuildError, StepError};
+use crate::executor::{Cancelled, Executor};
+use crate::layer::LayerTimes;
+use crate::lower::{CopyFrom, LoweredStage, LoweredStep, Operation};
+use crate::place::Source;
+use crate::progress::{Progress, StepName, StepOutcome};
+use crate::request::Request;
+use crate::stages::Base;
+use crate::tree::{Context, StatCache};
+
+/// What solving needs from around it.
+pub(crate) struct Solver<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) steps: &'a StepCache,
+    pub(crate) stat_cache: &'a StatCache,
+    pub(crate) context: &'a Context,
+    pub(crate) executor: &'a dyn Executor,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancelled: &'a Cancelled,
+    pub(crate) request: &'a Request,
+    pub(crate) source: &'a Source<'a>,
+    pub(crate) times: LayerTimes,
+    /// Variables that RUN sees and keys don't.
+    pub(crate) proxies: Vec<(String, String)>,
+    /// The layers of images that stages start from or copy from.
+    pub(crate) images: BTreeMap<Reference, Vec<Layer>>,
+    /// The layers of a layout that a stage starts from, by the stage's number.
+    pub(crate) layouts: BTreeMap<usize, Vec<Layer>>,
+}
+
+/// One stage to solve.
+pub(crate) struct StageInput<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) base: &'a Base,
+    /// The FROM line.
+    pub(crate) from: Span,
+    pub(crate) lowered: LoweredStage,
+}
+
+/// A stage's root file system and how it came to be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SolvedStage {
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) reports: Vec<StepReport>,
+}
+
+/// What became of one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepReport {
+    /// The step.
+    pub name: StepName,
+    /// Whether its layer was there already.
+    pub cached: bool,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A layer, and whether anything had to be done for it.
+pub(super) struct Made {
+    pub(super) layer: Layer,
+    pub(super) cached: bool,
+}
+
+/// Results of stages, for those that wait for them. `None` inside: the stage failed.
+#[derive(Default)]
+struct Results {
+    done: Mutex<BTreeMap<usize, Option<Arc<SolvedStage>>>>,
+    changed: Condvar,
+}
+
+impl Results {
+    fn put(&self, index: usize, result: Option<Arc<SolvedStage>>) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, result);
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, index: usize) -> Option<Arc<SolvedStage>> {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(result) = done.get(&index) {
+                return result.clone();
+            }
+            done = self.changed.wait(done).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Solver<'_> {
+    /// Solves all stages; every stage that another one needs is among them, with a smaller number.
+    pub(crate) fn solve(
+        &self,
+        stages: &BTreeMap<usize, StageInput<'_>>,
+    ) -> Result<BTreeMap<usize, Arc<SolvedStage>>, BuildError> {
+        let results = Results::default();
+        let errors = std::thread::scope(|scope| {
+            let results = &results;
+            let threads: Vec<_> = stages
+                .iter()
+                .map(|(index, stage)| scope.spawn(move || self.solve_into(results, *index, stage)))
+                .collect();
+            let ends = threads.into_iter().map(|thread| match thread.join() {
+                Ok(end) => end,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            ends.flatten().collect::<Vec<BuildError>>()
+        });
+        // The others only stopped because of this one.
+        let is_cause = |error: &BuildError| !matches!(error, BuildError::Step { cause, .. } if matches!(**cause, StepError::Cancelled));
+        let (mut causes, mut others): (Vec<_>, Vec<_>) = errors.into_iter().partition(is_cause);
+        if let Some(error) = causes.drain(..).next().or_else(|| others.pop()) {
+            return Err(error);
+        }
+        let done = results.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(done.into_iter().filter_map(|(index, stage)| Some((index, stage?))).collect())
+    }
+
+    fn solve_into(&self, results: &Results, index: usize, stage: &StageInput<'_>) -> Option<BuildError> {
+        // Even a panic must let the stages go that wait for this one.
+        let promise = Promise { results, index };
+        match self.solve_stage(results, index, stage) {
+            Ok(solved) => {
+                promise.results.put(index, Some(Arc::new(solved)));
+                std::mem::forget(promise);
+                None
+            }
+            Err(error) => {
+                self.cancelled.cancel();
+                Some(error)
+            }
+        }
+    }
+
+    fn solve_stage(
+        &self,
+        results: &Results,
+        index: usize,
+        stage: &StageInput<'_>,
+    ) -> Result<SolvedStage, BuildError> {
+        let mut solved = SolvedStage::default();
+        let total = stage.lowered.steps.len() + 1;
+        solved.layers = match stage.base {
+            Base::Scratch => Vec::new(),
+            Base::Image(reference) => self.images.get(reference).cloned().unwrap_or_default(),
+            Base::Layout { .. } => self.layouts.get(&index).cloned().unwrap_or_default(),
+            Base::Stage(earlier) => match results.wait(*earlier) {
+                Some(earlier) => earlier.layers.clone(),
+                None => return Err(self.source.failed_at(stage.from, "FROM", StepError::Cancelled)),
+            },
+        };
+        for (number, step) in stage.lowered.steps.iter().enumerate() {
+            let name = StepName {
+                stage: stage.name.to_owned(),
+                number: number + 2,
+                total,
+                instruction: step.text.clone(),
+                line: self.source.line(step.span),
+            };
+            let made = self.take_step(results, step, &solved.layers, &name);
+            let (made, took) = made.map_err(|error| self.source.failed_at(step.span, &step.text, error))?;
+            solved.layers.push(made.layer);
+            solved.reports.push(StepReport { name, cached: made.cached, took });
+        }
+        Ok(solved)
+    }
+
+    fn take_step(
+        &self,
+        results: &Results,
+        step: &LoweredStep,
+        below: &[Layer],
+        name: &StepName,
+    ) -> Result<(Made, Duration), StepError> {
+        // Waiting for another stage is not this step's time.
+        let from = match &step.operation {
+            Operation::Copy(copy) => self.source_of(results, &copy.from)?,
+            _ => Vec::new(),
+        };
+        if self.cancelled.is_set() {
+            return Err(StepError::Cancelled);
+        }
+        let started = Instant::now();
+        self.progress.started(name);
+        let result = self.execute(step, &from, below, name);
+        let outcome = match &result {
+            Ok(Made { cached: true, .. }) => StepOutcome::Cached,
+            Ok(_) => StepOutcome::Done,
+            Err(_) => StepOutcome::Failed,
+        };
+        self.progress.finished(name, outcome, started.elapsed());
+        Ok((result?, started.elapsed()))
+    }
+
+    fn execute(
+        &self,
+        step: &LoweredStep,
+        from: &[Layer],
+        below: &[Layer],
+        name: &StepName,
+    ) -> Result<Made, StepError> {
+        let modified = self.times.of_layer(below.len());
+        match &step.operation {
+            Operation::Run(run) => self.run(run, below, modified, name),
+            Operation::MakeFolder(folder) => self.make_folder(folder, below, modified),
+            Operation::Copy(copy) => {
+                let source = match copy.from {
+                    CopyFrom::Context => CopySource::Context,
+                    CopyFrom::Stage(_) | CopyFrom::Image(_) => CopySource::Layers(from),
+                };
+                let warn = |message: String| {
+                    let place = format!("{}:{}", self.source.file.path().display(), name.line);
+                    self.progress.warning(&format!("{place}: {}: {message}", name.instruction));
+                };
+                self.copy(copy, &source, below, modified, &warn)
+            }
+        }
+    }
+
+    fn source_of(&self, results: &Results, from: &CopyFrom) -> Result<Vec<Layer>, StepError> {
+        match from {
+            CopyFrom::Context => Ok(Vec::new()),
+            CopyFrom::Image(reference) => Ok(self.images.get(reference).cloned().unwrap_or_default()),
+            CopyFrom::Stage(earlier) => {
+                let solved = results.wait(*earlier).ok_or(StepError::Cancelled)?;
+                Ok(solved.layers.clone())
+            }
+        }
+    }
+
+    /// The layer that a key stands for, when the build may use it and the store still has it.
+    pub(super) fn known(&self, key: &Key) -> Result<Option<Layer>, StepError> {
+        if self.request.no_cache {
+            return Ok(None);
+        }
+        match self.steps.get(key) {
+            Some(diff_id) => Ok(self.store.layer(&diff_id)?),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn remember(&self, key: &Key, diff_id: &Digest) -> Result<(), StepError> {
+        self.steps.put(key, diff_id).map_err(StepError::Cache)
+    }
+}
+
+/// Says that a stage failed, unless it is forgotten in time.
+struct Promise<'a> {
+    results: &'a Results,
+    index: usize,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        self.results.put(self.index, None);
+    }
+}

@@ -1,0 +1,186 @@
+//! Which stages a build needs, what each starts from, and in which order they can be built.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use minato_dockerfile::{Dockerfile, Instruction, Stage, Statement};
+use minato_oci::{Platform, Reference};
+
+use crate::error::{BuildError, StepError};
+use crate::lower::{CopyFrom, GlobalScope};
+use crate::place::Source;
+
+/// More stages than any Dockerfile should have: each is built by a thread of its own.
+const MAX_STAGES: usize = 256;
+
+/// The stages that the target needs, by their number in the file. A stage needs only earlier ones.
+pub(crate) struct Stages<'a> {
+    pub(crate) needed: BTreeMap<usize, NeededStage<'a>>,
+    /// The one that becomes the image.
+    pub(crate) target: usize,
+}
+
+/// One stage.
+pub(crate) struct NeededStage<'a> {
+    pub(crate) stage: &'a Stage,
+    /// Its name, or `stage-N`.
+    pub(crate) name: String,
+    pub(crate) base: Base,
+}
+
+/// What a stage starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    Scratch,
+    Stage(usize),
+    Image(Reference),
+    /// An OCI layout on this machine, and the name in it.
+    Layout {
+        folder: PathBuf,
+        name: Option<String>,
+    },
+}
+
+/// Follows the references from the target back to what it needs.
+pub(crate) fn select<'a>(
+    dockerfile: &'a Dockerfile,
+    source: &Source<'_>,
+    scope: &GlobalScope,
+    target: Option<&str>,
+    platform: &Platform,
+) -> Result<Stages<'a>, BuildError> {
+    if dockerfile.stages.len() > MAX_STAGES {
+        return Err(BuildError::Request(format!("the Dockerfile has more than {MAX_STAGES} stages")));
+    }
+    let target = find_target(dockerfile, target)?;
+    let mut needed = BTreeMap::new();
+    let mut open = BTreeSet::from([target]);
+    while let Some(index) = open.pop_last() {
+        let stage = &dockerfile.stages[index];
+        let base = base_of(dockerfile, index, source, scope, platform)?;
+        if let Base::Stage(earlier) = base {
+            open.insert(earlier);
+        }
+        for statement in &stage.instructions {
+            if let CopyFrom::Stage(earlier) = copy_from(dockerfile, index, statement, source)? {
+                open.insert(earlier);
+            }
+        }
+        let named = stage.from.value.name.as_ref().map(|name| name.raw.clone());
+        let name = named.unwrap_or_else(|| format!("stage-{index}"));
+        needed.insert(index, NeededStage { stage, name, base });
+    }
+    Ok(Stages { needed, target })
+}
+
+fn find_target(dockerfile: &Dockerfile, target: Option<&str>) -> Result<usize, BuildError> {
+    let count = dockerfile.stages.len();
+    let Some(target) = target else {
+        return count
+            .checked_sub(1)
+            .ok_or_else(|| BuildError::Request("the Dockerfile has no FROM".to_owned()));
+    };
+    let by_number = || target.parse().ok().filter(|number| *number < count);
+    dockerfile.stage_named(target).or_else(by_number).ok_or_else(|| {
+        let names: Vec<&str> = dockerfile
+            .stages
+            .iter()
+            .filter_map(|it| Some(it.from.value.name.as_ref()?.raw.as_str()))
+            .collect();
+        BuildError::Request(format!(
+            "target stage {target:?} is not in the Dockerfile; it has: {}",
+            names.join(", ")
+        ))
+    })
+}
+
+fn base_of(
+    dockerfile: &Dockerfile,
+    index: usize,
+    source: &Source<'_>,
+    scope: &GlobalScope,
+    platform: &Platform,
+) -> Result<Base, BuildError> {
+    let from = &dockerfile.stages[index].from;
+    let failed = |error: StepError| source.failed(from, error);
+    let lookup = |name: &str| scope.get(name);
+    let expand =
+        |word| minato_dockerfile::expand(word, dockerfile.escape, &lookup).map_err(StepError::invalid);
+    if let Some(word) = &from.value.platform {
+        let wanted = expand(word).map_err(failed)?;
+        let wanted: Platform = wanted.parse().map_err(|error| failed(StepError::invalid(error)))?;
+        if wanted != *platform {
+            let feature = format!("building for {wanted} on {platform}");
+            return Err(failed(StepError::unsupported(
+                feature,
+                "leave --platform out, or build on such a machine",
+            )));
+        }
+    }
+    let image = expand(&from.value.image).map_err(failed)?;
+    if image.is_empty() {
+        let message =
+            format!("base image {:?} is empty once its variables are replaced", from.value.image.raw);
+        return Err(failed(StepError::Invalid(message)));
+    }
+    if image == "scratch" {
+        return Ok(Base::Scratch);
+    }
+    if let Some(earlier) = stage_before(dockerfile, index, &image) {
+        return Ok(Base::Stage(earlier));
+    }
+    if let Some(layout) = image.strip_prefix("oci-layout://") {
+        return Ok(parse_layout(layout));
+    }
+    image.parse().map(Base::Image).map_err(|error| failed(StepError::invalid(error)))
+}
+
+/// `FOLDER[:TAG][@DIGEST]`
+fn parse_layout(text: &str) -> Base {
+    let (folder, name) = match text.rsplit_once('@') {
+        Some((folder, digest)) => (folder, Some(digest)),
+        None => match text.rsplit_once(':') {
+            Some((folder, tag)) if !tag.contains('/') => (folder, Some(tag)),
+            _ => (text, None),
+        },
+    };
+    Base::Layout { folder: PathBuf::from(folder), name: name.map(str::to_owned) }
+}
+
+fn stage_before(dockerfile: &Dockerfile, index: usize, name: &str) -> Option<usize> {
+    // A later stage may repeat a name: the nearest one before is meant.
+    let named =
+        |stage: &Stage| stage.from.value.name.as_ref().is_some_and(|it| it.raw.eq_ignore_ascii_case(name));
+    dockerfile.stages[..index].iter().rposition(named)
+}
+
+/// What `--from` of a COPY means; the context where there is none.
+pub(crate) fn copy_from(
+    dockerfile: &Dockerfile,
+    index: usize,
+    statement: &Statement<Instruction>,
+    source: &Source<'_>,
+) -> Result<CopyFrom, BuildError> {
+    let Instruction::Copy(copy) = &statement.value else { return Ok(CopyFrom::Context) };
+    let Some(from) = &copy.from else { return Ok(CopyFrom::Context) };
+    let name = &from.raw;
+    if let Some(earlier) = stage_before(dockerfile, index, name) {
+        return Ok(CopyFrom::Stage(earlier));
+    }
+    let fail = |message: String| Err(source.failed(statement, StepError::Invalid(message)));
+    if let Ok(number) = name.parse::<usize>() {
+        return match number < index {
+            true => Ok(CopyFrom::Stage(number)),
+            false => {
+                fail(format!("--from={number} is no earlier stage; this is stage {index}, the first is 0"))
+            }
+        };
+    }
+    if dockerfile.stage_named(name).is_some() {
+        return fail(format!("stage {name:?} comes later; move it above this stage to copy from it"));
+    }
+    match name.parse() {
+        Ok(reference) => Ok(CopyFrom::Image(reference)),
+        Err(error) => fail(format!("--from={name} is neither a stage nor an image: {error}")),
+    }
+}
