@@ -1,6 +1,6 @@
 //! What rules look at: a Dockerfile, the pod of a Kubernetes object, an ECS task.
 
-use minato_dockerfile::Stage;
+use minato_dockerfile::{Instruction, Stage, Word};
 use minato_oci::Reference;
 use minato_resource::Object;
 use minato_task_definition::{GROUP, SERVICE_KIND, TASK_DEFINITION_KIND};
@@ -66,11 +66,16 @@ impl<'a> Dockerfile<'a> {
         }
     }
 
-    /// The final stage and those it is made from, the final one first, with the scope at each one's end.
+    /// The final stage and those it is made from, the final one first.
     pub(crate) fn lineage(&self) -> Vec<&'a Stage> {
+        self.final_stage().map_or_else(Vec::new, |stage| self.lineage_of(stage))
+    }
+
+    /// A stage and those it is made from, the stage first.
+    pub(crate) fn lineage_of(&self, stage: &'a Stage) -> Vec<&'a Stage> {
         let dockerfile = self.build.dockerfile;
         let mut lineage = Vec::new();
-        let mut next = self.final_stage();
+        let mut next = Some(stage);
         // Each step goes to an earlier stage, so this ends.
         while let Some(stage) = next {
             lineage.push(stage);
@@ -86,6 +91,19 @@ impl<'a> Dockerfile<'a> {
 /// Whether this is the stage's name, which has no case.
 pub(crate) fn is_named(stage: &Stage, name: &str) -> bool {
     stage.from.value.name.as_ref().is_some_and(|it| it.raw.eq_ignore_ascii_case(name))
+}
+
+/// The stages and images that COPY and mounts take files from, as they are written.
+pub(crate) fn sources_of(stage: &Stage) -> Vec<&Word> {
+    let sources = stage.instructions.iter().flat_map(|statement| match &statement.value {
+        Instruction::Copy(copy) => copy.from.iter().collect::<Vec<_>>(),
+        Instruction::Run(run) => {
+            let fields = run.mounts.iter().flat_map(|mount| &mount.fields);
+            fields.filter(|field| field.key == "from").filter_map(|field| field.value.as_ref()).collect()
+        }
+        _ => Vec::new(),
+    });
+    sources.collect()
 }
 
 impl<'a> Pod<'a> {

@@ -1,11 +1,11 @@
 //! `latest-image`: what runs must not change without a change in Git.
 
-use minato_dockerfile::{Instruction, Stage, Word};
+use minato_dockerfile::{Stage, Word};
 use minato_oci::Reference;
 
 use crate::rule::Finding;
 use crate::scope::Scope;
-use crate::subject::{Container, Dockerfile, Pod, Task, is_named};
+use crate::subject::{Container, Dockerfile, Pod, Task, is_named, sources_of};
 
 pub(crate) fn in_dockerfile(subject: &Dockerfile<'_>) -> Vec<Finding> {
     let stages = &subject.build.dockerfile.stages;
@@ -14,23 +14,11 @@ pub(crate) fn in_dockerfile(subject: &Dockerfile<'_>) -> Vec<Finding> {
     for (index, stage) in stages.iter().enumerate() {
         // FROM names earlier stages only, COPY --from and mounts too; a number is a stage in the latter.
         findings.extend(finding_for(&stage.from.value.image, &globals, &stages[..index], false));
-        for word in foreign_sources(stage) {
+        for word in sources_of(stage) {
             findings.extend(finding_for(word, &globals, stages, true));
         }
     }
     findings
-}
-
-fn foreign_sources(stage: &Stage) -> Vec<&Word> {
-    let sources = stage.instructions.iter().flat_map(|statement| match &statement.value {
-        Instruction::Copy(copy) => copy.from.iter().collect::<Vec<_>>(),
-        Instruction::Run(run) => {
-            let fields = run.mounts.iter().flat_map(|mount| &mount.fields);
-            fields.filter(|field| field.key == "from").filter_map(|field| field.value.as_ref()).collect()
-        }
-        _ => Vec::new(),
-    });
-    sources.collect()
 }
 
 fn finding_for(word: &Word, globals: &Scope, stages: &[Stage], numbers: bool) -> Option<Finding> {
