@@ -98,6 +98,12 @@ impl SecretSource for FakeSecrets {
         let values = self.0.lock().map_err(|_| SecretError::Gone { reference: reference.clone() })?;
         Ok(values.get(&reference.to_string()).map(|value| SecretValue::new(value.as_bytes())))
     }
+
+    async fn keys(&self, _: &str, name: &str) -> Result<Vec<String>, SecretError> {
+        let values = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let of_name = |full: &String| Some(full.strip_prefix(name)?.strip_prefix('/')?.to_owned());
+        Ok(values.keys().filter_map(of_name).collect())
+    }
 }
 
 /// Pins that can be looked at.

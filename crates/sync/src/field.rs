@@ -68,6 +68,11 @@ impl<'a> Field<'a> {
         self.object
     }
 
+    /// Where findings go.
+    pub fn findings(&self) -> &'a Findings {
+        self.findings
+    }
+
     /// Where it is: a JSON pointer.
     pub fn pointer(&self) -> &str {
         &self.pointer

@@ -42,7 +42,7 @@ pub use operation::{
 };
 pub use owner::{ApplicationName, NameError, Owner, TRACKING_ANNOTATION};
 pub use plan::{Plan, SYNC_OPTIONS_ANNOTATION, SYNC_WAVE_ANNOTATION, Wave, plan, removal_order};
-pub use secrets::{Redactor, Restored, SecretError, SecretReference, SecretSource, SecretValue};
+pub use secrets::{Redactor, Restored, SecretError, SecretReference, SecretSource, SecretValue, is_mark};
 pub use source::{Loaded, Source, SourceError};
 pub use store::{
     ApplicationRecord, Holder, LockAnswer, NewRevision, Operation, OperationKind, Phase, RECORD_VERSION,

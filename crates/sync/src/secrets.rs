@@ -78,6 +78,9 @@ impl std::fmt::Debug for Redactor {
 pub trait SecretSource: Send + Sync {
     /// The value, or `None` when the source has none under that name.
     async fn resolve(&self, reference: &SecretReference) -> Result<Option<SecretValue>, SecretError>;
+
+    /// The keys it has for a Secret, for those who take all of them; empty when it does not know the Secret.
+    async fn keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, SecretError>;
 }
 
 /// What names a secret value.
@@ -207,7 +210,8 @@ fn holds_secrets(key: &ResourceKey) -> bool {
     key.is("", "Secret")
 }
 
-fn is_mark(text: &str) -> bool {
+/// Whether a text stands for a secret value that was taken out.
+pub fn is_mark(text: &str) -> bool {
     text.strip_prefix(MARK)
         .is_some_and(|hash| hash.len() == MARK_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
@@ -266,6 +270,10 @@ mod tests {
     impl SecretSource for Nothing {
         async fn resolve(&self, _: &SecretReference) -> Result<Option<SecretValue>, SecretError> {
             Ok(None)
+        }
+
+        async fn keys(&self, _: &str, _: &str) -> Result<Vec<String>, SecretError> {
+            Ok(Vec::new())
         }
     }
 

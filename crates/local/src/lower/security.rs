@@ -1,0 +1,116 @@
+//! `securityContext` of pod and container: the user, groups and privileges.
+
+use minato_oci::ImageConfig;
+use minato_sync::field::Field;
+use minato_workload::spec::Security;
+
+/// The container's field, else the pod's.
+fn either<'a>(pod: &Field<'a>, container: &Field<'a>, name: &str) -> Field<'a> {
+    let own = container.get(name);
+    if own.is_present() { own } else { pod.get(name) }
+}
+
+/// The user, in Docker's form: `uid`, `uid:gid`, or what the image says.
+pub(super) fn user(pod: &Field, container: &Field, image: &ImageConfig) -> String {
+    let user_field = either(pod, container, "runAsUser");
+    let (user, group) = (user_field.count(), either(pod, container, "runAsGroup").count());
+    let from_image = image.config.user.as_str();
+    let image_user = from_image.split(':').next().unwrap_or("");
+    let resolved = match (user, group) {
+        (Some(user), Some(group)) => format!("{user}:{group}"),
+        (Some(user), None) => user.to_string(),
+        (None, Some(group)) if image_user.is_empty() => format!("0:{group}"),
+        (None, Some(group)) => format!("{image_user}:{group}"),
+        (None, None) => from_image.to_owned(),
+    };
+    let non_root = either(pod, container, "runAsNonRoot");
+    if non_root.boolean() == Some(true) {
+        refuse_root(&non_root, &resolved);
+    }
+    resolved
+}
+
+/// As the kubelet: with `runAsNonRoot` the user must be a number other than 0.
+fn refuse_root(field: &Field, user: &str) {
+    let name = user.split(':').next().unwrap_or("");
+    let hint = "set `runAsUser`, or write a number in the image's USER: `USER 1001`";
+    match name.parse::<u32>() {
+        Ok(number) if number > 0 => {}
+        Ok(_) => field.error_with_hint("run-as-root", "the container would run as root", hint),
+        Err(_) if name.is_empty() || name == "root" => {
+            field.error_with_hint("run-as-root", "the image runs as root", hint);
+        }
+        Err(_) => field.error_with_hint(
+            "run-as-root",
+            format!("the image's user {name:?} is a name, and a name can't be checked to be not root"),
+            hint,
+        ),
+    }
+}
+
+/// `supplementalGroups` and `fsGroup`.
+pub(super) fn extra_groups(pod: &Field) -> Vec<u32> {
+    let mut groups: Vec<u32> =
+        pod.get("supplementalGroups").items().iter().filter_map(Field::count).collect();
+    groups.extend(pod.get("fsGroup").count());
+    groups
+}
+
+/// Privileges. `insecure` lifts nothing by itself: it lets the runtime go on where it can't enforce.
+pub(super) fn lower(pod: &Field, container: &Field) -> Security {
+    warn_not_enforced(pod, POD_FIELDS);
+    warn_not_enforced(container, CONTAINER_FIELDS);
+    let capabilities = container.get("capabilities");
+    let flag = |name: &str| container.get(name).boolean();
+    let names = |name: &str| -> Vec<String> {
+        let texts = capabilities.get(name).texts();
+        texts.iter().map(|text| text.trim_start_matches("CAP_").to_ascii_uppercase()).collect()
+    };
+    Security {
+        privileged: flag("privileged").unwrap_or(false),
+        capabilities_add: names("add"),
+        capabilities_drop: names("drop"),
+        no_new_privileges: flag("allowPrivilegeEscalation") == Some(false),
+        read_only_root: flag("readOnlyRootFilesystem").unwrap_or(false),
+        seccomp_unconfined: seccomp_unconfined(&either(pod, container, "seccompProfile")),
+    }
+}
+
+/// Without a profile Docker's default applies here, which is stricter than Kubernetes' own default.
+fn seccomp_unconfined(profile: &Field) -> bool {
+    match profile.get("type").text() {
+        Some("Unconfined") => true,
+        Some("Localhost") => {
+            let message = "profiles of the node are not read here; Docker's default profile applies";
+            profile.warning("not-enforced", message);
+            false
+        }
+        _ => false,
+    }
+}
+
+const POD_FIELDS: &[&str] = &[
+    "runAsUser",
+    "runAsGroup",
+    "runAsNonRoot",
+    "supplementalGroups",
+    "fsGroup",
+    "seccompProfile",
+    "fsGroupChangePolicy",
+    "supplementalGroupsPolicy",
+];
+
+const CONTAINER_FIELDS: &[&str] = &[
+    "runAsUser",
+    "runAsGroup",
+    "runAsNonRoot",
+    "capabilities",
+    "privileged",
+    "allowPrivilegeEscalation",
+    "readOnlyRootFilesystem",
+    "seccompProfile",
+];
+
+fn warn_not_enforced(context: &Field, known: &[&str]) {
+    context.warn_unknown(known, "not-enforced", "is not enforced on this machine");
+}
