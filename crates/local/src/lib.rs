@@ -9,7 +9,6 @@
 //! The crate owns what the documents mean here: Kubernetes' and ECS' defaults and rounding, what an image adds, and a
 //! diagnostic for everything that is wrong or has no effect on one machine. It starts no container itself.
 
-mod image;
 pub mod lower;
 mod normal;
 mod order;
@@ -18,6 +17,5 @@ mod progress;
 mod record;
 mod target;
 
-pub use image::objects_of_image;
 pub use lower::{Inputs, Lowered, Options, check, lower};
 pub use target::LocalTarget;
