@@ -108,6 +108,10 @@ impl SecretSource for LocalSecrets {
     async fn resolve(&self, reference: &SecretReference) -> Result<Option<SecretValue>, SecretError> {
         Ok(self.get(reference).cloned())
     }
+
+    async fn keys(&self, namespace: &str, name: &str) -> Result<Vec<String>, SecretError> {
+        Ok(LocalSecrets::keys(self, namespace, name))
+    }
 }
 
 impl fmt::Debug for LocalSecrets {
