@@ -1,7 +1,9 @@
 //! Minato as a user runs it, with a data folder that ends with the test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::Read;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -18,9 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How long the output may stay open after the program has ended.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A user id that owns nothing.
+const ORDINARY_USER: u32 = 12_345;
+
 /// One data folder, and what has been seen running for it.
 pub struct Machine {
     folder: TempDir,
+    /// What is called: the program itself, or something that calls it.
+    program: Vec<OsString>,
     flags: Vec<String>,
     seen: std::sync::Mutex<Traces>,
 }
@@ -34,7 +41,21 @@ impl Machine {
     pub fn with_flags(flags: &[&str]) -> Machine {
         let folder = tempfile::Builder::new().prefix("minato-test-").tempdir().unwrap();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
-        Machine { folder, flags, seen: Traces::default().into() }
+        let program = std::env::var_os("MINATO_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_minato").into());
+        Machine { folder, program: vec![program], flags, seen: Traces::default().into() }
+    }
+
+    /// A machine on which Minato is called by a user who is not root; the test itself must be root.
+    pub fn of_ordinary_user() -> Machine {
+        let mut machine = Machine::new();
+        // The folders above the program may be root's alone.
+        let copy = machine.folder.path().join("minato");
+        fs::copy(&machine.program[0], &copy).unwrap();
+        chown(machine.folder.path(), Some(ORDINARY_USER), Some(ORDINARY_USER)).unwrap();
+        let user = ORDINARY_USER.to_string();
+        let become_user = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
+        machine.program = become_user.map(OsString::from).into_iter().chain([copy.into()]).collect();
+        machine
     }
 
     /// Where Minato may write.
@@ -63,8 +84,8 @@ impl Machine {
     /// Starts a verb and returns at once.
     pub fn start<S: AsRef<OsStr>>(&self, arguments: &[S], environment: &[(&str, &str)]) -> Running {
         let said: Vec<_> = arguments.iter().map(|a| a.as_ref().to_string_lossy().into_owned()).collect();
-        let program = std::env::var_os("MINATO_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_minato").into());
-        let mut child = Command::new(program)
+        let mut child = Command::new(&self.program[0])
+            .args(&self.program[1..])
             .args(arguments)
             .args(&self.flags)
             .env("MINATO_DATA_DIR", self.data())

@@ -13,6 +13,8 @@ pub enum Part {
     Command(&'static str),
     /// The registry folder that `tools/node-example-parts` makes.
     NodeBaseImage,
+    /// User namespaces for users other than root; asked for by root.
+    UserNamespaces,
 }
 
 /// Whether the test can run; if not, says what is missing.
@@ -32,6 +34,9 @@ impl Part {
             Part::Root => (!is_root()).then(|| "not root".to_owned()),
             Part::Command(name) => on_path(name).is_none().then(|| format!("{name} is not on the PATH")),
             Part::NodeBaseImage => node_base_image().err(),
+            Part::UserNamespaces => {
+                (!has_user_namespaces()).then(|| "no user namespaces for ordinary users".to_owned())
+            }
         }
     }
 }
@@ -48,6 +53,11 @@ pub fn node_base_image() -> Result<PathBuf, String> {
     }
 }
 
+/// The static busybox that `Part::Command("busybox")` has found.
+pub fn busybox() -> PathBuf {
+    on_path("busybox").unwrap()
+}
+
 /// The root of this repository.
 pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -56,6 +66,21 @@ pub fn repository() -> PathBuf {
 fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     status.lines().any(|line| line.starts_with("Uid:\t0\t"))
+}
+
+fn has_user_namespaces() -> bool {
+    let attempt = [
+        "--reuid",
+        "12345",
+        "--regid",
+        "12345",
+        "--clear-groups",
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "true",
+    ];
+    Command::new("setpriv").args(attempt).output().is_ok_and(|output| output.status.success())
 }
 
 fn on_path(command: &str) -> Option<PathBuf> {
