@@ -20,9 +20,9 @@ type object = map[string]any
 type parseResult struct {
 	Title string `json:"title"`
 	Text  string `json:"text"`
-	// Error is BuildKit's message when it refuses the file; then Line is where.
+	// Error is BuildKit's message when it refuses the file; then Lines is where, first and last.
 	Error      string `json:"error,omitempty"`
-	Line       int    `json:"line,omitempty"`
+	Lines      []int  `json:"lines,omitempty"`
 	Dockerfile object `json:"dockerfile,omitempty"`
 }
 
@@ -50,7 +50,8 @@ func parseOne(title, text string) parseResult {
 		result.Error = err.Error()
 		var located *parser.LocationError
 		if errors.As(err, &located) && len(located.Locations) > 0 && len(located.Locations[0]) > 0 {
-			result.Line = located.Locations[0][0].Start.Line
+			place := located.Locations[0]
+			result.Lines = []int{place[0].Start.Line, place[len(place)-1].End.Line}
 		}
 		return result
 	}

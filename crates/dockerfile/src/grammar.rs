@@ -203,11 +203,12 @@ fn onbuild(head: Head<'_>, heredocs: &[Heredoc], reporter: &mut Reporter) -> Opt
         reporter.error("bad-trigger", name.span, message);
         return None;
     }
-    // The image keeps the trigger as a text, so what is wrong in it stops only the builds that start from it.
+    // The image keeps the trigger as a text, so most of what is wrong in it stops only the builds that start from it.
     let mut trigger_reporter = reporter.fork();
     let trigger = parse_trigger(&operands, heredocs, &mut trigger_reporter).map(Box::new);
-    reporter.adopt_as_warnings(trigger_reporter);
-    let mut expression = operands.line.text[operands.range.start..].to_owned();
+    reporter.adopt_as_warnings(trigger_reporter, &["bad-pair", "bad-json"]);
+    let line = operands.line.text.trim_start();
+    let mut expression = line[keyword.raw.len()..].trim_start().to_owned();
     for heredoc in heredocs {
         expression.push('\n');
         expression.push_str(&heredoc.body);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use minato_resource::{Diagnostic, SourceFile, Span};
+use minato_resource::{Diagnostic, Severity, SourceFile, Span};
 
 /// The diagnostics of one file, in the order they were found.
 pub(crate) struct Reporter {
@@ -53,13 +53,15 @@ impl Reporter {
         Reporter::new(&self.file)
     }
 
-    /// Takes over the findings of a fork as warnings.
-    pub(crate) fn adopt_as_warnings(&mut self, fork: Reporter) {
-        let warnings = fork.diagnostics.into_iter().map(|mut diagnostic| {
-            diagnostic.severity = minato_resource::Severity::Warning;
+    /// Takes over the findings of a fork: as warnings, but for those with one of the given codes.
+    pub(crate) fn adopt_as_warnings(&mut self, fork: Reporter, except: &[&str]) {
+        let findings = fork.diagnostics.into_iter().map(|mut diagnostic| {
+            if !except.contains(&diagnostic.code.as_str()) {
+                diagnostic.severity = Severity::Warning;
+            }
             diagnostic
         });
-        self.diagnostics.extend(warnings);
+        self.diagnostics.extend(findings);
     }
 
     pub(crate) fn error_count(&self) -> usize {

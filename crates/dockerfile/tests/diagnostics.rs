@@ -38,7 +38,7 @@ fn several_mistakes_are_reported_at_once() {
             "1:1 FRM | error[unknown-instruction] unknown instruction 'FRM' | did you mean FROM?",
             "3:1 RUNN | error[unknown-instruction] unknown instruction 'RUNN' | did you mean RUN?",
             "4:6 --form=build | error[unknown-flag] COPY has no flag --form | did you mean --from?",
-            "5:5 A | error[missing-operand] ENV A has no value | write ENV NAME=VALUE",
+            "5:5 A | error[bad-pair] ENV A has no value | write ENV NAME=VALUE",
             "6:1 EXPOSE | error[missing-operand] EXPOSE needs a port | write EXPOSE 8080",
         ],
     );

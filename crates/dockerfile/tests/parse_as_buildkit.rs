@@ -9,7 +9,7 @@ use minato_dockerfile::{
     Add, Arg, Command, Copy, Dockerfile, Healthcheck, HealthcheckCommand, Heredoc, Instruction, MountKind,
     MountSharing, Network, Pair, PairForm, Run, Script, Security, Stage, Transfer, Word, parse,
 };
-use minato_resource::SourceFile;
+use minato_resource::{Diagnostic, SourceFile};
 use serde_json::{Value, json};
 
 #[test]
@@ -29,9 +29,26 @@ fn difference(case: &Value) -> Option<String> {
     let refused = diagnostics.iter().find(|diagnostic| diagnostic.is_error()).map(ToString::to_string);
     let ours = if refused.is_some() { Value::Null } else { describe(&dockerfile) };
     let theirs = case.get("dockerfile").cloned().unwrap_or(Value::Null);
+    if ours == theirs && refused.is_some() && !is_placed(case, &diagnostics) {
+        return Some(format!("=== {title}\n{text}\n  ours   {diagnostics:?}\n  theirs {case}"));
+    }
     (ours != theirs).then(|| {
         format!("=== {title}\n{text}\n  ours   {ours} {refused:?}\n  theirs {theirs} {}", case["error"])
     })
+}
+
+/// Whether one of the errors is on the lines that `BuildKit` names. It stops at its first one, and counts from zero
+/// where the error is about a directive or a file without instructions.
+fn is_placed(case: &Value, diagnostics: &[Diagnostic]) -> bool {
+    let Some(lines) =
+        case["lines"].as_array().map(|it| it[0].as_u64().unwrap()..=it[1].as_u64().unwrap() + 1)
+    else {
+        return true;
+    };
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    let places =
+        errors.filter_map(|error| error.location.as_ref()).map(|location| location.position().line as u64);
+    places.into_iter().any(|line| lines.contains(&line))
 }
 
 /// The oracle's form of a Dockerfile.

@@ -28,7 +28,7 @@ fn pairs(name: &str, head: Head<'_>, reporter: &mut Reporter) -> Option<Vec<Pair
         // The old form: the first blank separates, quotes or not, and the value is the rest of the line.
         let (name_word, Some(value)) = operands.split_first(is_blank) else {
             let message = format!("{name} {} has no value", first.raw);
-            reporter.error("missing-operand", first.span, message).hint(format!("write {example}"));
+            reporter.error("bad-pair", first.span, message).hint(format!("write {example}"));
             return None;
         };
         return Some(vec![Pair { name: name_word, value: value.whole(), form: PairForm::Blank }]);
@@ -41,7 +41,7 @@ fn pair(instruction: &str, word: &Word, reporter: &mut Reporter) -> Option<Pair>
     let Some((name, value)) = split_at_equals(word, reporter) else {
         let message = format!("'{}' has no '='", word.raw);
         reporter
-            .error("bad-operand", word.span, message)
+            .error("bad-pair", word.span, message)
             .hint("each pair is NAME=VALUE; a value with blanks needs quotes: NAME=\"a b\"");
         return None;
     };
