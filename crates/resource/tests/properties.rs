@@ -21,7 +21,7 @@ const PIECES: &[&str] = &[
 /// Texts that a careless writer leaves without quotes.
 #[rustfmt::skip]
 const TRICKY: &[&str] = &[
-    "", "~", "null", "yes", "0777", "1_000", ".inf", "1.0", "1:30", "2001-01-01", "<<", "=", "- a", "a: b",
+    "", "~", "null", "yes", "0777", "1_000", ".inf", "1.0", "1:30", "2001-01-01", "2001-01- \"x", "<<", "=", "- a", "a: b",
     "a #b", "a\nb", "a\n", "\n", "a\n\n", " a\nb", "a\n b\n", "a \nb", "\ta", "#a", "'a'", "\"a\"", "---",
     "...", "a:", "-", "?", "@a", "%a", "`a", "{a", "[a", "*a", "&a", "!a", "|", ">", "\u{85}", "\u{2028}",
     "a\u{feff}",

@@ -11,11 +11,9 @@ pub(super) fn key(text: &str) -> String {
 
 /// Text on one line, plain where a reader gives the same text back.
 pub(super) fn text(text: &str) -> String {
-    if !is_printable(text) || text.contains('\n') {
-        double_quoted(text)
-    } else if reads_as_other(text) {
+    if !is_printable(text) || text.contains('\n') || reads_as_other(text) {
         // Double quotes for what looks like another type, single ones for punctuation, as kubectl prints them.
-        format!("\"{text}\"")
+        double_quoted(text)
     } else if is_plain(text) {
         text.to_owned()
     } else {
