@@ -9,14 +9,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::cgroup::Cgroup;
 use crate::identity::Identity;
 use crate::network;
 use crate::record::{self, Record};
 use crate::reexec::is_shim_of;
 use crate::runtime::RuntimeError;
+use crate::signal::Signal;
 use crate::spec::ContainerId;
 
 const PATIENCE: Duration = Duration::from_secs(10);

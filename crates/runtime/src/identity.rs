@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, PidfdFlags, Signal as KernelSignal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+
+use crate::signal::{self, Signal};
 
 /// A process of this boot; another process that later has the same pid is not equal to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,10 +57,10 @@ impl Identity {
     }
 
     /// Sends a signal to that very process; nothing happens when it is gone.
-    pub fn kill(&self, signal: KernelSignal) {
+    pub fn kill(&self, signal: Signal) {
         if let Some(fd) = self.pidfd() {
             // It may end between the look and the signal; that is what was wanted.
-            let _gone = pidfd_send_signal(fd, signal);
+            let _gone = signal::send(&fd, signal);
         }
     }
 

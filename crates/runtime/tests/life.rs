@@ -1,9 +1,10 @@
 //! A container's life: start, output, signal, exit, release.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // A test without libtest.
 
 mod support;
 
 use minato_runtime::{ExitOutcome, Signal, State, Stream};
-use support::{Bench, Missing, exit_of, run, stream_output};
+use support::{Bench, Missing, exit_of, nothing_is_left, run, stream_output};
 
 fn main() {
     run(&[
@@ -39,11 +40,10 @@ fn a_signal_ends_it() -> Result<(), Missing> {
 }
 
 fn nothing_is_left_after_release() -> Result<(), Missing> {
-    let before = support::Census::take();
     let bench = Bench::new()?;
     let spec = bench.shell("true");
     bench.run(&spec);
     assert!(bench.runtime.list().unwrap().is_empty());
-    support::eventually("everything is as before", || support::Census::take() == before);
+    nothing_is_left();
     Ok(())
 }

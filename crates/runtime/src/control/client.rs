@@ -103,7 +103,7 @@ impl Shim {
     /// # Errors
     /// When the container has ended or the shim is gone.
     pub fn signal(&self, signal: Signal) -> Result<(), ControlError> {
-        self.expect_done(&Request::Signal { signal: signal.number() })
+        self.expect_done(&Request::Signal(signal))
     }
 
     /// Runs another program in the container.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
 use crate::outcome::{Exit, StartError, State, Warning};
+use crate::signal::Signal;
 
 /// What a shim says once on the channel it was born with.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub(crate) enum Request {
     /// How is the container?
     State,
     /// Send a signal to its first process.
-    Signal { signal: i32 },
+    Signal(Signal),
     /// Run another program in it; stdin, stdout and stderr are beside the request. The connection lives as long as the
     /// program: a second reply tells its exit, and closing it kills the program.
     Exec(ExecSpec),

@@ -35,6 +35,7 @@ impl Command {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|error| {
             StartError::Host { step: "becoming subreaper".into(), reason: error.to_string() }
         })?;
+        hide_unified_tree();
         let program = program.to_owned();
         Ok(Self { program, folder: folder.to_owned(), capabilities, no_new_privileges, additions: 0 })
     }
@@ -111,6 +112,12 @@ impl Engine for Command {
         }
         outcome
     }
+}
+
+/// crun refuses machines that have version 1 and 2 of control groups with controllers in both. The limits are all in
+/// version 1 there, so this process's own view of the machine loses the other.
+fn hide_unified_tree() {
+    let _absent = rustix::mount::unmount("/sys/fs/cgroup/unified", rustix::mount::UnmountFlags::DETACH);
 }
 
 /// The engine's last error, as one of the causes that callers know.

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::UnmountFlags;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, socket_with};
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::dumpable_again;
 use super::engine::{Addition, Engine, Stdio};
@@ -26,6 +26,7 @@ use crate::log::{LogWriter, Stream};
 use crate::network::Entered;
 use crate::outcome::{Exit, ExitOutcome, StartError};
 use crate::record::Record;
+use crate::signal::{self, Signal};
 use crate::spec::ContainerSpec;
 use crate::user;
 
@@ -240,7 +241,7 @@ impl Container {
             Role::New => {}
             Role::Executing(program) => {
                 // The other end hung up, or speaks out of turn: it is not interested in the program any more.
-                let _ended = pidfd_send_signal(program, Signal::KILL);
+                let _ended = signal::send(program, Signal::KILL);
                 let _reaped = reap(program);
                 client.role = Role::Done;
                 return;
@@ -264,7 +265,7 @@ impl Container {
     fn answer_request(&mut self, index: usize, request: Request, descriptors: Vec<OwnedFd>) -> Role {
         match request {
             Request::State => self.reply(index, &Reply::State(self.record.state()), &[]),
-            Request::Signal { signal } => match self.signal(signal) {
+            Request::Signal(signal) => match self.signal(signal) {
                 Ok(()) => self.reply(index, &Reply::Done, &[]),
                 Err(reason) => self.refuse(index, &reason),
             },
@@ -305,17 +306,11 @@ impl Container {
         self.reply(index, &Reply::Refused { reason: reason.to_owned() }, &[])
     }
 
-    fn signal(&self, number: i32) -> Result<(), String> {
+    fn signal(&self, signal: Signal) -> Result<(), String> {
         if self.record.exit.is_some() {
             return Err("it has ended already".to_owned());
         }
-        // Real-time signals have no name, hence by number.
-        // SAFETY: sends a signal to the process that the descriptor holds; no memory is involved.
-        let answer = unsafe {
-            use std::os::fd::AsRawFd;
-            libc::syscall(libc::SYS_pidfd_send_signal, self.init.as_raw_fd(), number, 0, 0)
-        };
-        if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error().to_string()) }
+        signal::send(&self.init, signal).map_err(|error| error.to_string())
     }
 
     fn execute(&mut self, spec: ExecSpec, descriptors: Vec<OwnedFd>) -> Result<(u32, OwnedFd), StartError> {

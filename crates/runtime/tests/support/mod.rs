@@ -213,57 +213,68 @@ fn make_layer(layer: &Path) {
     std::os::unix::fs::chown(layer.join("home/app"), Some(1000), Some(1000)).unwrap();
 }
 
-/// What of the system a container uses; equal before and after when nothing leaked.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Census {
-    pub processes: Vec<String>,
-    pub mounts: usize,
-    pub cgroups: Vec<PathBuf>,
-    pub links: Vec<String>,
-    pub namespaces: usize,
+/// What this test program's containers use of the system. Others may use the machine meanwhile, so only what bears this
+/// program's marks is counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Census {
+    processes: Vec<String>,
+    mounts: Vec<String>,
+    cgroups: Vec<PathBuf>,
+    namespaces: Vec<PathBuf>,
 }
 
-impl Census {
-    pub fn take() -> Self {
-        Self {
-            processes: shims(),
-            mounts: mounts(),
-            cgroups: cgroups(),
-            links: links(),
-            namespaces: namespaces(),
+/// Fails when a container left anything. Processes take a moment to go.
+pub fn nothing_is_left() {
+    let started = Instant::now();
+    while Census::take() != Census::default() {
+        if started.elapsed() > Duration::from_secs(20) {
+            assert_eq!(Census::take(), Census::default(), "something leaked");
         }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-fn pids() -> Vec<u32> {
-    let numbers =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    numbers.collect()
+impl Census {
+    fn take() -> Self {
+        let own = shims();
+        let namespaces =
+            own.iter().filter_map(|(pid, _)| fs::read_link(format!("/proc/{pid}/ns/net")).ok()).collect();
+        let processes = own.into_iter().map(|(_, line)| line).collect();
+        Self { processes, mounts: mounts(), cgroups: cgroups(), namespaces }
+    }
 }
 
-/// Shims and programs of containers of this test process, zombies that init has not collected yet aside.
-fn shims() -> Vec<String> {
-    let own = format!("t{}-", std::process::id());
+/// Container ids of this program start with it.
+fn mark() -> String {
+    format!("t{}-", std::process::id())
+}
+
+/// Shims and programs of containers of this program.
+fn shims() -> Vec<(u32, String)> {
+    let own = mark();
     let line = |pid: u32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let environ = String::from_utf8_lossy(&environ).into_owned();
-        (line.contains(&own) || environ.contains(&format!("HOSTNAME={own}"))).then_some(line)
+        let text = |file: &str| {
+            let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).replace('\0', " ")
+        };
+        let ours = text("cmdline").contains(&own) || text("environ").contains(&format!("HOSTNAME={own}"));
+        ours.then(|| (pid, text("cmdline")))
     };
-    pids().into_iter().filter_map(line).collect()
+    let pids =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    pids.filter_map(line).collect()
 }
 
-fn mounts() -> usize {
-    fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count()
+fn mounts() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    text.lines().filter(|line| line.contains(&mark())).map(str::to_owned).collect()
 }
 
 fn cgroups() -> Vec<PathBuf> {
     fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            let own = format!("t{}-", std::process::id());
-            if entry.file_name().to_string_lossy().starts_with(&own) {
+            if entry.file_name().to_string_lossy().starts_with(&mark()) {
                 found.push(entry.path());
             }
             if depth > 0 {
@@ -274,22 +285,4 @@ fn cgroups() -> Vec<PathBuf> {
     let mut found = Vec::new();
     walk(Path::new("/sys/fs/cgroup"), 3, &mut found);
     found
-}
-
-fn links() -> Vec<String> {
-    let names = fs::read_dir("/sys/class/net")
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.collect();
-    names.sort();
-    names
-}
-
-/// Network namespaces that some process is in.
-fn namespaces() -> usize {
-    let mut found: Vec<_> =
-        pids().into_iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok()).collect();
-    found.sort();
-    found.dedup();
-    found.len()
 }
