@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::capabilities::Capabilities;
+use crate::cgroup::{Hierarchies, LegacyMount};
 use crate::seccomp;
 use crate::spec::{ContainerSpec, Limits, Mount, Network, Rlimit, Seccomp};
 use crate::user::User;
@@ -25,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) cgroup: PathBuf,
     /// Whether there is one; without, nothing is limited.
     pub(crate) has_cgroup: bool,
-    pub(crate) cgroup_is_unified: bool,
+    pub(crate) hierarchies: Hierarchies,
     /// Files of the container's folder that are mounted over those of the image: (source, target).
     pub(crate) files: Vec<(PathBuf, PathBuf)>,
     pub(crate) in_user_namespace: bool,
@@ -66,7 +67,7 @@ pub(crate) fn config(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -
         "process": process(spec, plan, last_steps),
         "root": { "path": plan.rootfs, "readonly": spec.rootfs.read_only() },
         "hostname": spec.hostname,
-        "mounts": mounts(spec, plan),
+        "mounts": mounts(spec, plan, last_steps),
         "linux": linux(spec, plan, last_steps),
     })
 }
@@ -84,10 +85,12 @@ fn process(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -> Value {
         "cwd": spec.cwd,
         "capabilities": capabilities_value(given),
         "noNewPrivileges": spec.security.no_new_privileges,
-        "rlimits": plan.rlimits.iter().map(rlimit).collect::<Vec<_>>(),
     });
-    if let (LastSteps::Engines, Some(score)) = (last_steps, plan.oom_score_adj) {
-        process["oomScoreAdj"] = json!(score);
+    if last_steps == LastSteps::Engines {
+        process["rlimits"] = plan.rlimits.iter().map(rlimit).collect();
+        if let Some(score) = plan.oom_score_adj {
+            process["oomScoreAdj"] = json!(score);
+        }
     }
     process
 }
@@ -114,7 +117,7 @@ fn rlimit(limit: &Rlimit) -> Value {
 
 fn linux(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -> Value {
     let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
-    if plan.cgroup_is_unified && plan.has_cgroup {
+    if matches!(plan.hierarchies, Hierarchies::Unified(_)) && plan.has_cgroup {
         namespaces.push("cgroup");
     }
     let namespaces: Vec<_> = namespaces.iter().map(|kind| json!({ "type": kind })).collect();
@@ -125,7 +128,8 @@ fn linux(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -> Value {
     }
     if !spec.security.privileged {
         linux["maskedPaths"] = json!(MASKED_PATHS);
-        linux["readonlyPaths"] = json!(READ_ONLY_PATHS);
+        let groups = (last_steps != LastSteps::Engines && plan.has_cgroup).then_some(&"/sys/fs/cgroup");
+        linux["readonlyPaths"] = READ_ONLY_PATHS.iter().chain(groups).copied().collect();
     }
     if last_steps == LastSteps::Engines {
         if plan.has_cgroup {
@@ -160,12 +164,12 @@ fn resources(limits: &Limits, privileged: bool) -> Value {
     resources
 }
 
-fn mounts(spec: &ContainerSpec, plan: &Plan) -> Vec<Value> {
+fn mounts(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -> Vec<Value> {
     let is_replaced = |value: &Value| {
         let target = value["destination"].as_str().map(Path::new);
         spec.mounts.iter().any(|mount| Some(mount.target().as_path()) == target)
     };
-    let standard = standard_mounts(spec, plan).into_iter().filter(|value| !is_replaced(value));
+    let standard = standard_mounts(spec, plan, last_steps).into_iter().filter(|value| !is_replaced(value));
     let mut all: Vec<_> = standard.collect();
     // A mount below another's target comes after it, whatever order they were given in.
     let mut own: Vec<_> = spec.mounts.iter().collect();
@@ -178,7 +182,7 @@ fn mounts(spec: &ContainerSpec, plan: &Plan) -> Vec<Value> {
     all
 }
 
-fn standard_mounts(spec: &ContainerSpec, plan: &Plan) -> Vec<Value> {
+fn standard_mounts(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -> Vec<Value> {
     let access = if spec.security.privileged { "rw" } else { "ro" };
     let mount = |target: &str, kind: &str, options: &[&str]| json!({ "destination": target, "type": kind, "source": kind, "options": options });
     let quiet = ["nosuid", "noexec", "nodev"];
@@ -199,12 +203,34 @@ fn standard_mounts(spec: &ContainerSpec, plan: &Plan) -> Vec<Value> {
     } else {
         mounts.push(mount("/sys", "sysfs", &[&quiet[..], &[access]].concat()));
     }
-    if plan.has_cgroup {
-        mounts.push(mount("/sys/fs/cgroup", "cgroup", &[&with(&["relatime"])[..], &[access]].concat()));
+    match &plan.hierarchies {
+        _ if !plan.has_cgroup => {}
+        Hierarchies::Legacy(legacy) if last_steps != LastSteps::Engines => {
+            mounts.push(mount("/sys/fs/cgroup", "tmpfs", &with(&["mode=755"])));
+            mounts.extend(legacy_groups(legacy, &plan.cgroup, access));
+        }
+        _ => mounts.push(mount("/sys/fs/cgroup", "cgroup", &[&with(&["relatime"])[..], &[access]].concat())),
     }
     mounts.push(mount("/dev/mqueue", "mqueue", &quiet));
     let size = format!("size={}", spec.shm_bytes);
     mounts.push(mount("/dev/shm", "tmpfs", &[&with(&["mode=1777"])[..], &[&size]].concat()));
+    mounts
+}
+
+/// The container's own group in each version 1 hierarchy. libcontainer would leave them writable, and a container could
+/// lift its own limits.
+fn legacy_groups(legacy: &[LegacyMount], group: &Path, access: &str) -> Vec<Value> {
+    let mut mounts = Vec::new();
+    for LegacyMount { controllers, folder } in legacy {
+        let joint = folder.file_name().map(|name| name.to_string_lossy().into_owned()).into_iter();
+        let mut names: Vec<_> = joint.chain(controllers.iter().cloned()).collect();
+        names.dedup();
+        mounts.extend(names.into_iter().map(|name| {
+            let options = ["bind", "nosuid", "noexec", "nodev", "relatime", access];
+            let target = Path::new("/sys/fs/cgroup").join(name);
+            json!({ "destination": target, "type": "bind", "source": folder.join(group), "options": options })
+        }));
+    }
     mounts
 }
 
@@ -240,7 +266,7 @@ mod tests {
             oom_score_adj: None,
             cgroup: "minato/x/y".into(),
             has_cgroup: true,
-            cgroup_is_unified: false,
+            hierarchies: Hierarchies::Absent,
             files: vec![("/f/hosts".into(), "/etc/hosts".into())],
             in_user_namespace: false,
         }
@@ -252,7 +278,10 @@ mod tests {
     }
 
     fn destinations(spec: &ContainerSpec) -> Vec<String> {
-        mounts(spec, &plan()).iter().map(|mount| mount["destination"].as_str().unwrap().to_owned()).collect()
+        mounts(spec, &plan(), LastSteps::Engines)
+            .iter()
+            .map(|mount| mount["destination"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]

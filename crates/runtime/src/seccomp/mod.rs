@@ -84,6 +84,8 @@ pub(crate) fn compile(capabilities: Capabilities) -> Result<Filters, CompileErro
     for (errno, rules) in special {
         programs.push(program(rules, SeccompAction::Allow, SeccompAction::Errno(errno))?);
     }
+    // Of equal answers the kernel takes that of the program installed last.
+    programs.push(unknown_to_profile());
     Ok(Filters(programs))
 }
 
@@ -150,17 +152,16 @@ fn add(rules: &mut Rules, number: i64, argument: Argument) -> Result<(), Compile
     Ok(())
 }
 
-/// Address families and personalities are 32-bit numbers, whatever the register holds above them.
+/// Whole registers are compared, as libseccomp does.
 fn condition(argument: Argument) -> Result<Option<SeccompCondition>, CompileError> {
-    let (length, operator, value) = match argument {
+    let (operator, value) = match argument {
         Argument::Any => return Ok(None),
-        Argument::Below(value) => (SeccompCmpArgLen::Dword, SeccompCmpOp::Lt, value),
-        Argument::Is(value) => (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value),
-        Argument::NoneOf(mask) => (SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), 0),
+        Argument::Below(value) => (SeccompCmpOp::Lt, value),
+        Argument::Is(value) => (SeccompCmpOp::Eq, value),
+        Argument::NoneOf(mask) => (SeccompCmpOp::MaskedEq(mask), 0),
     };
-    SeccompCondition::new(0, length, operator, value)
-        .map(Some)
-        .map_err(|error| CompileError(error.to_string()))
+    let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, operator, value);
+    condition.map(Some).map_err(|error| CompileError(error.to_string()))
 }
 
 fn program(
@@ -173,6 +174,23 @@ fn program(
     let rules =
         rules.into_iter().map(|(number, alternatives)| (number, alternatives.unwrap_or_default())).collect();
     SeccompFilter::new(rules, otherwise, matched, machine).and_then(TryInto::try_into).map_err(failed)
+}
+
+/// What is newer than the profile "does not exist", so that C libraries fall back to what they used before; a refusal
+/// would be taken for an error. runc does the same.
+fn unknown_to_profile() -> BpfProgram {
+    let (load, compare, answer) = (
+        (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+        (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16,
+        (libc::BPF_RET | libc::BPF_K) as u16,
+    );
+    let instruction = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
+    vec![
+        instruction(load, 0, 0, 0),
+        instruction(compare, 0, 1, numbers::NEWEST),
+        instruction(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        instruction(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 fn oci_rule(rule: &'static Rule) -> Value {

@@ -7,6 +7,9 @@ pub(super) fn number(name: &str) -> Option<i64> {
     tables.into_iter().flatten().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
+/// The highest number that the profile knows of.
+pub(super) const NEWEST: u32 = 466;
+
 type Table = &'static [(&'static str, i64)];
 
 /// Numbers above 423 are the same on every machine; these are newer than the C library's list.

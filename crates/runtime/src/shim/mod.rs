@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{DumpableBehavior, Gid, Uid};
+use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit as KernelRlimit, Uid};
 
 use self::command::Command;
 use self::embedded::Embedded;
@@ -30,7 +30,6 @@ use self::program::{Program, Rules};
 use self::serve::{Container, Outputs};
 use crate::bundle::{self, LastSteps, Plan};
 use crate::capabilities::Capabilities;
-use crate::cgroup::Hierarchies;
 use crate::control::packet;
 use crate::control::protocol::StartAnswer;
 use crate::identity::Identity;
@@ -39,8 +38,8 @@ use crate::outcome::StartError;
 use crate::record::{self, Record};
 use crate::reexec::{self, CHANNEL};
 use crate::runtime::Engine as EngineChoice;
-use crate::spec::ContainerSpec;
-use crate::{cgroup, network, rootfs, seccomp};
+use crate::spec::{ContainerSpec, Rlimit};
+use crate::{network, rootfs, seccomp};
 
 /// Makes the container of this folder, answers on the channel, and stays until it is released. Returns the exit code.
 pub(crate) fn run(folder: &Path, choice: &EngineChoice) -> i32 {
@@ -124,7 +123,7 @@ fn engine(
     let (engine, last_steps): (Box<dyn Engine>, _) = match choice {
         EngineChoice::Embedded => {
             if !plan.has_cgroup {
-                ordinary::pretend_control_groups(&Hierarchies::of_this_machine(), &cgroup::name(folder))?;
+                ordinary::pretend_control_groups(&plan.hierarchies, &plan.cgroup)?;
             }
             let rules = rules(spec, plan)?;
             let program = Program::new(&spec.args, &plan.env, plan.user.clone(), rules.clone(), false)
@@ -147,8 +146,15 @@ fn rules(spec: &ContainerSpec, plan: &Plan) -> Result<Rules, StartError> {
         capabilities: plan.capabilities,
         no_new_privileges: spec.security.no_new_privileges,
         filters: filters.map_err(|error| StartError::SeccompNotEnforceable { reason: error.to_string() })?,
+        rlimits: plan.rlimits.iter().filter_map(kernel_limit).collect(),
         oom_score_adj: plan.oom_score_adj,
     })
+}
+
+fn kernel_limit(limit: &Rlimit) -> Option<(Resource, KernelRlimit)> {
+    let value = |value: u64| (value != u64::MAX).then_some(value);
+    let kernel = KernelRlimit { current: value(limit.soft), maximum: value(limit.hard) };
+    Some((prepare::rlimit_resource(&limit.name)?, kernel))
 }
 
 /// Pipes whose writing ends belong to the container's user, who may want to open `/dev/stderr` again.

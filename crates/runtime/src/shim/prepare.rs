@@ -59,7 +59,7 @@ pub(super) fn prepare(
         oom_score_adj: lowered.oom_score_adj,
         cgroup: name,
         has_cgroup: group.cgroup.is_some(),
-        cgroup_is_unified: matches!(group.hierarchies, Hierarchies::Unified(_)),
+        hierarchies: group.hierarchies,
         files,
         in_user_namespace,
     };
@@ -200,7 +200,8 @@ fn control_group(spec: &ContainerSpec, folder: &Path, warnings: &mut Vec<Warning
     match Cgroup::create(&hierarchies, &name) {
         Ok(cgroup) => {
             warnings.extend(cgroup.limit(&hierarchies, &name, &spec.limits));
-            let restricted = cgroup.restrict_devices(&hierarchies, &name).is_ok();
+            let restricted =
+                !spec.security.privileged && cgroup.restrict_devices(&hierarchies, &name).is_ok();
             Group { hierarchies, cgroup: Some(cgroup), devices_restricted: restricted }
         }
         Err(error) => {
@@ -264,7 +265,7 @@ fn lower(spec: &ContainerSpec, may_raise: bool, warnings: &mut Vec<Warning>) -> 
     Lowered { rlimits, oom_score_adj }
 }
 
-fn rlimit_resource(name: &str) -> Option<Resource> {
+pub(super) fn rlimit_resource(name: &str) -> Option<Resource> {
     Some(match name.strip_prefix("RLIMIT_")? {
         "AS" => Resource::As,
         "CORE" => Resource::Core,

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use rustix::fs::Mode;
-use rustix::process::{Gid, Uid};
+use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::capabilities::Capabilities;
@@ -24,10 +24,7 @@ pub(super) struct Program {
     candidates: Vec<CString>,
     path: String,
     user: User,
-    capabilities: Capabilities,
-    no_new_privileges: bool,
-    filters: Option<Filters>,
-    oom_score_adj: Option<i32>,
+    rules: Rules,
     terminal: bool,
 }
 
@@ -43,6 +40,7 @@ pub(super) struct Rules {
     pub(super) capabilities: Capabilities,
     pub(super) no_new_privileges: bool,
     pub(super) filters: Option<Filters>,
+    pub(super) rlimits: Vec<(Resource, Rlimit)>,
     pub(super) oom_score_adj: Option<i32>,
 }
 
@@ -65,10 +63,7 @@ impl Program {
             candidates: candidates(command, &path).into_iter().map(CString::new).collect::<Result<_, _>>()?,
             path,
             user,
-            capabilities: rules.capabilities,
-            no_new_privileges: rules.no_new_privileges,
-            filters: rules.filters,
-            oom_score_adj: rules.oom_score_adj,
+            rules,
             terminal,
         })
     }
@@ -88,15 +83,18 @@ impl Program {
             let step = step.to_owned();
             move |error: rustix::io::Errno| StartError::Host { step, reason: error.to_string() }
         };
-        if let Some(score) = self.oom_score_adj {
+        if let Some(score) = self.rules.oom_score_adj {
             let written = fs::write("/proc/self/oom_score_adj", score.to_string());
             written.map_err(|error| StartError::Host {
                 step: "oom_score_adj".into(),
                 reason: error.to_string(),
             })?;
         }
+        for (resource, limit) in &self.rules.rlimits {
+            rustix::process::setrlimit(*resource, *limit).map_err(failed("setting resource limits"))?;
+        }
         // Without no_new_privs the filter needs CAP_SYS_ADMIN, which is about to go. It allows all that follows here.
-        if !self.no_new_privileges {
+        if !self.rules.no_new_privileges {
             self.filter()?;
         }
         self.drop_bounding().map_err(failed("dropping capabilities"))?;
@@ -105,10 +103,10 @@ impl Program {
             user: format!("{}:{}", self.user.uid, self.user.gid),
             reason: format!("the kernel refuses it: {error}"),
         })?;
-        let set = CapabilitySet::from_bits_retain(self.capabilities.bits());
+        let set = CapabilitySet::from_bits_retain(self.rules.capabilities.bits());
         let sets = CapabilitySets { effective: set, permitted: set, inheritable: CapabilitySet::empty() };
         rustix::thread::set_capabilities(None, sets).map_err(failed("setting capabilities"))?;
-        if self.no_new_privileges {
+        if self.rules.no_new_privileges {
             rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
             self.filter()?;
         }
@@ -116,14 +114,14 @@ impl Program {
     }
 
     fn filter(&self) -> Result<(), StartError> {
-        let Some(filters) = &self.filters else { return Ok(()) };
+        let Some(filters) = &self.rules.filters else { return Ok(()) };
         filters.apply().map_err(|error| StartError::SeccompNotEnforceable { reason: error.to_string() })
     }
 
     fn drop_bounding(&self) -> rustix::io::Result<()> {
         for number in 0..64 {
             let capability = CapabilitySet::from_bits_retain(1 << number);
-            let kept = self.capabilities.bits() & (1 << number) != 0;
+            let kept = self.rules.capabilities.bits() & (1 << number) != 0;
             // The kernel knows fewer than 64 and says so at the first it doesn't.
             match rustix::thread::capability_is_in_bounding_set(capability) {
                 Ok(true) if !kept => rustix::thread::remove_capability_from_bounding_set(capability)?,
@@ -227,15 +225,27 @@ fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
     texts.iter().map(|text| text.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
 }
 
-/// Rust programs ignore SIGPIPE, and the shim may have been started with signals blocked; programs start with neither.
+/// Programs start with every signal as the kernel made it and none blocked. Rust programs ignore SIGPIPE, and whoever
+/// started the caller may have ignored others. By system call: the C library keeps two signals to itself.
 fn restore_signals() {
-    // SAFETY: sets a signal to what it is for every new process.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    let mut none = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: fills the set that the pointer names.
-    unsafe { libc::sigemptyset(none.as_mut_ptr()) };
-    // SAFETY: reads the set just filled.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
+    // `struct sigaction` of the kernel, all zero: the default.
+    let default = [0_u64; 4];
+    for number in 1..=64 {
+        // SAFETY: reads the structure that the pointer names; SIGKILL and SIGSTOP are refused.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), std::ptr::null::<u64>(), 8)
+        };
+    }
+    // SAFETY: reads the empty set that the pointer names.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            default.as_ptr(),
+            std::ptr::null::<u64>(),
+            8,
+        )
+    };
 }
 
 #[cfg(test)]
