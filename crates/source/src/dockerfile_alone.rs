@@ -7,6 +7,9 @@ use minato_resource::{Object, ObjectError};
 use minato_sync::ApplicationName;
 use serde_json::{Value, json};
 
+/// How often a program that has not been well yet is asked, when HEALTHCHECK does not say: a user waits for it.
+const START_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Docker's defaults for what HEALTHCHECK does not say.
 const INTERVAL: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,8 +30,12 @@ pub fn dockerfile_alone(
     if !ports.is_empty() {
         container["ports"] = ports.iter().map(Port::container_port).collect();
     }
-    if let Some(probe) = gate(config.healthcheck.as_ref(), &ports) {
+    let check = config.healthcheck.as_ref();
+    if let Some(probe) = gate(check, &ports) {
         container["readinessProbe"] = probe;
+    }
+    if let Some(probe) = check.and_then(startup) {
+        container["startupProbe"] = probe;
     }
     let labels = json!({"app.kubernetes.io/name": name.as_str()});
     let deployment = json!({
@@ -106,15 +113,35 @@ fn command(test: &[String]) -> Option<Vec<String>> {
 }
 
 fn probe(check: &Healthcheck, command: &[String]) -> Value {
-    let seconds = |time: Option<Duration>, default: Duration| {
-        time.filter(|time| !time.is_zero()).unwrap_or(default).as_secs_f64().ceil() as u64
-    };
     json!({
         "exec": {"command": command},
         "periodSeconds": seconds(check.interval, INTERVAL),
         "timeoutSeconds": seconds(check.timeout, TIMEOUT),
-        "failureThreshold": check.retries.filter(|retries| *retries > 0).unwrap_or(RETRIES),
+        "failureThreshold": retries(check),
     })
+}
+
+/// The same check, asked often until it passes once; it has failed when Docker would call the container unhealthy.
+fn startup(check: &Healthcheck) -> Option<Value> {
+    let command = command(&check.test)?;
+    let period = seconds(check.start_interval, START_INTERVAL);
+    let patience = check.start_period.unwrap_or_default().as_secs()
+        + seconds(check.interval, INTERVAL).saturating_mul(u64::from(retries(check)));
+    Some(json!({
+        "exec": {"command": command},
+        "periodSeconds": period,
+        "timeoutSeconds": seconds(check.timeout, TIMEOUT),
+        "failureThreshold": patience.div_ceil(period),
+    }))
+}
+
+/// Whole seconds, at least one; Docker takes 0 for "not said".
+fn seconds(time: Option<Duration>, default: Duration) -> u64 {
+    time.filter(|time| !time.is_zero()).unwrap_or(default).as_secs_f64().ceil() as u64
+}
+
+fn retries(check: &Healthcheck) -> u32 {
+    check.retries.filter(|retries| *retries > 0).unwrap_or(RETRIES)
 }
 
 #[cfg(test)]
@@ -148,6 +175,10 @@ mod tests {
         let expected = json!({"exec": {"command": ["/bin/sh", "-c", "wget x"]}, "periodSeconds": 2, "timeoutSeconds": 30,
             "failureThreshold": 3});
         assert_eq!(probe, Some(&expected));
+        let startup = deployment.get("/spec/template/spec/containers/0/startupProbe");
+        let expected = json!({"exec": {"command": ["/bin/sh", "-c", "wget x"]}, "periodSeconds": 1, "timeoutSeconds": 30,
+            "failureThreshold": 6});
+        assert_eq!(startup, Some(&expected));
         assert_eq!(service.get("/spec/selector"), deployment.get("/spec/template/metadata/labels"));
         assert_eq!(service.get("/spec/ports").and_then(Value::as_array).map(Vec::len), Some(2));
     }
