@@ -14,6 +14,7 @@
 mod diagnostic;
 mod key;
 mod object;
+mod origin;
 mod parse;
 mod source_file;
 mod suggestion;
@@ -24,7 +25,8 @@ pub mod pointer;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use key::{KeyError, ResourceKey};
-pub use object::{EditError, Object, ObjectError, Origin};
+pub use object::{EditError, Object, ObjectError};
+pub use origin::Origin;
 pub use parse::{parse_json, parse_yaml};
 pub use source_file::{Position, SourceFile, SourceFileError, Span};
 pub use suggestion::nearest;

@@ -125,13 +125,14 @@ fn probe(check: &Healthcheck, command: &[String]) -> Value {
 fn startup(check: &Healthcheck) -> Option<Value> {
     let command = command(&check.test)?;
     let period = seconds(check.start_interval, START_INTERVAL);
-    let patience = check.start_period.unwrap_or_default().as_secs()
-        + seconds(check.interval, INTERVAL).saturating_mul(u64::from(retries(check)));
+    let checks = seconds(check.interval, INTERVAL).saturating_mul(u64::from(retries(check)));
+    let patience = check.start_period.unwrap_or_default().as_secs().saturating_add(checks);
     Some(json!({
         "exec": {"command": command},
         "periodSeconds": period,
         "timeoutSeconds": seconds(check.timeout, TIMEOUT),
-        "failureThreshold": patience.div_ceil(period),
+        // A number of 32 bits on Kubernetes.
+        "failureThreshold": patience.div_ceil(period).min(i32::MAX as u64),
     }))
 }
 

@@ -1,5 +1,6 @@
 //! What is deployed, as Objects.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use minato_resource::{Diagnostic, Object, Severity, SourceFile, Span, parse_json, parse_yaml};
@@ -24,8 +25,8 @@ pub struct Loaded {
     pub objects: Vec<Object>,
     /// What is wrong in the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// The files that were read, for watching them.
-    pub files: Vec<RelativePath>,
+    /// The files that were read, as the user would write their paths; for watching them.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads the Objects of a deployment. `fallback` is the repository around the tree, against which an Application's
@@ -167,7 +168,7 @@ impl Loader {
     ) -> Result<Option<Arc<SourceFile>>, DiscoverError> {
         let file = tree.read(path)?;
         self.bytes += file.text().len();
-        self.loaded.files.push(path.clone());
+        self.loaded.files.push(tree.show(path));
         if self.loaded.files.len() > MAX_FILES || self.bytes > MAX_BYTES {
             let message = format!("a deployment has at most {MAX_FILES} files and {} MiB", MAX_BYTES >> 20);
             let diagnostic = Diagnostic::error("deployment-size", message, &file, Span::at(0));

@@ -1,25 +1,22 @@
 //! YAML text to trees: libyaml's events, composed with a place for everything and a limit for everything.
 
+mod anchors;
 mod complaint;
 mod entries;
 pub(crate) mod scalar;
 
-use std::collections::{HashMap, HashSet};
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use libyaml_safer::{Encoding, Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle};
 
+use self::anchors::{AnchorError, Anchors};
 use self::complaint::{control_character, reader_lost, syntax_error};
 use self::entries::Entries;
 use self::scalar::Tag;
 use super::{Data, Entry, MAX_DEPTH, Node};
 use crate::{Diagnostic, SourceFile, Span};
-
-/// How much memory copies of anchored values may take, in bytes (see [`cost`]). A document of kilobytes can ask for
-/// terabytes otherwise.
-const MAX_ALIAS_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads every document of a YAML stream. What is wrong is told, and what could be read is returned: documents
 /// before a syntax error, and documents with `null` where a value was refused.
@@ -55,13 +52,6 @@ enum Stop {
     Lost,
 }
 
-/// A value that an alias may name.
-struct Anchor {
-    node: Node,
-    cost: usize,
-    height: usize,
-}
-
 /// A value that was read here.
 struct Composed {
     node: Node,
@@ -81,10 +71,7 @@ struct Composer<'run> {
     file: &'run Arc<SourceFile>,
     parser: Parser<BufReader<&'run [u8]>>,
     diagnostics: Vec<Diagnostic>,
-    anchors: HashMap<String, Anchor>,
-    /// Anchors of the collections that are being read.
-    open_anchors: HashSet<String>,
-    alias_bytes: usize,
+    anchors: Anchors,
     /// Where the last event ended.
     reached: usize,
 }
@@ -96,8 +83,7 @@ impl<'run> Composer<'run> {
         parser.set_encoding(Encoding::Utf8);
         // A small buffer: the parser decodes what is buffered at once, into four bytes for each character.
         parser.set_input(BufReader::with_capacity(8 * 1024, file.text().as_bytes()));
-        let (anchors, open_anchors) = (HashMap::new(), HashSet::new());
-        Composer { file, parser, diagnostics: Vec::new(), anchors, open_anchors, alias_bytes: 0, reached: 0 }
+        Composer { file, parser, diagnostics: Vec::new(), anchors: Anchors::default(), reached: 0 }
     }
 
     /// The next document, `None` at the end of the stream.
@@ -109,8 +95,7 @@ impl<'run> Composer<'run> {
                 _ => {}
             }
         }
-        self.anchors.clear();
-        self.open_anchors.clear();
+        self.anchors.start_document();
         let event = self.event()?;
         self.value(event, 0).map(|composed| Some(composed.node))
     }
@@ -283,44 +268,22 @@ impl<'run> Composer<'run> {
     }
 
     fn alias(&mut self, name: &str, span: Span, depth: usize) -> Result<Composed, Stop> {
-        if self.open_anchors.contains(name) {
-            return Err(self.stop("yaml-alias", format!("`*{name}` stands inside the value it names"), span));
-        }
-        let Some((cost, height)) = self.anchors.get(name).map(|anchor| (anchor.cost, anchor.height)) else {
-            let message = format!("`*{name}` names no anchor above it in this document");
-            return Err(self.stop("yaml-alias", message, span));
-        };
-        if depth + height > MAX_DEPTH {
-            return Err(self.too_deep(span));
-        }
-        self.charge(cost, span)?;
-        let node = self.anchors[name].node.clone();
+        let (node, height) = self.anchors.copy(name, depth).map_err(|error| self.refuse(error, span))?;
         Ok(Composed { node, height, end: span.end })
     }
 
-    /// Remembers a value under its anchor, which takes a copy.
+    /// Remembers a value under its anchor.
     fn anchored(&mut self, anchor: Option<String>, composed: Composed) -> Result<Composed, Stop> {
         if let Some(name) = anchor {
-            let cost = cost(&composed.node);
-            self.charge(cost, composed.node.span)?;
-            self.open_anchors.remove(&name);
-            self.anchors.insert(name, Anchor { node: composed.node.clone(), cost, height: composed.height });
+            let kept = self.anchors.keep(name, &composed.node, composed.height);
+            kept.map_err(|error| self.refuse(error, composed.node.span))?;
         }
         Ok(composed)
     }
 
-    fn charge(&mut self, cost: usize, span: Span) -> Result<(), Stop> {
-        self.alias_bytes = self.alias_bytes.saturating_add(cost);
-        if self.alias_bytes <= MAX_ALIAS_BYTES {
-            return Ok(());
-        }
-        let message = format!("aliases make this file larger than {} MiB in memory", MAX_ALIAS_BYTES >> 20);
-        Err(self.stop("yaml-alias", message, span))
-    }
-
     fn open(&mut self, anchor: Option<&String>, tag: Option<&str>, span: Span) {
         if let Some(name) = anchor {
-            self.open_anchors.insert(name.clone());
+            self.anchors.open(name.clone());
         }
         if let Some(tag) = tag.map(scalar::short_tag) {
             self.warn_of_tag(&tag, span);
@@ -350,6 +313,13 @@ impl<'run> Composer<'run> {
         }
     }
 
+    fn refuse(&mut self, error: AnchorError, span: Span) -> Stop {
+        match error {
+            AnchorError::TooDeep => self.too_deep(span),
+            error => self.stop("yaml-alias", error.to_string(), span),
+        }
+    }
+
     fn too_deep(&mut self, span: Span) -> Stop {
         self.stop("document-depth", format!("values are nested more than {MAX_DEPTH} deep"), span)
     }
@@ -365,18 +335,5 @@ impl<'run> Composer<'run> {
             Some(hint) => diagnostic.with_hint(hint),
             None => diagnostic,
         });
-    }
-}
-
-/// About how many bytes a copy takes.
-fn cost(node: &Node) -> usize {
-    let own = size_of::<Node>();
-    own + match &node.data {
-        Data::String(text) => text.len(),
-        Data::Sequence(items) => items.iter().map(cost).sum(),
-        Data::Mapping(entries) => {
-            entries.iter().map(|entry| size_of::<Entry>() + entry.key.len() + cost(&entry.value)).sum()
-        }
-        _ => 0,
     }
 }
