@@ -30,19 +30,16 @@ pub struct Replacement {
     pub image: String,
 }
 
-/// The images of an Object: `image` of every item of `containers`, `initContainers` and `ephemeralContainers` at any
-/// depth, as Kustomize's `images:` finds them, and of `containerDefinitions` of an ECS task definition.
+/// The images of an Object: `image` of every item of `containers` and `initContainers` at any depth, as Kustomize's
+/// `images:` finds them, and of `containerDefinitions` of an ECS task definition.
 pub fn image_uses(object: &Object) -> Vec<ImageUse> {
     let mut uses = Vec::new();
     // A custom resource definition has fields of these names in its schema.
     if object.key().is("apiextensions.k8s.io", "CustomResourceDefinition") {
         return uses;
     }
-    let lists: &[&str] = if object.key().group == ECS {
-        &["containerDefinitions"]
-    } else {
-        &["containers", "initContainers", "ephemeralContainers"]
-    };
+    let lists: &[&str] =
+        if object.key().group == ECS { &["containerDefinitions"] } else { &["containers", "initContainers"] };
     collect(object.value(), &mut String::new(), lists, &mut uses);
     uses
 }
@@ -68,10 +65,15 @@ fn collect(value: &Value, place: &mut String, lists: &[&str], uses: &mut Vec<Ima
     }
 }
 
+/// One container, or a list of them.
 fn collect_images(containers: &Value, place: &str, uses: &mut Vec<ImageUse>) {
+    let image = |container: &Value| container.get("image").and_then(Value::as_str).map(str::to_owned);
+    if let Some(text) = image(containers) {
+        uses.push(ImageUse { pointer: format!("{place}/image"), text });
+    }
     for (index, container) in containers.as_array().into_iter().flatten().enumerate() {
-        if let Some(text) = container.get("image").and_then(Value::as_str) {
-            uses.push(ImageUse { pointer: format!("{place}/{index}/image"), text: text.to_owned() });
+        if let Some(text) = image(container) {
+            uses.push(ImageUse { pointer: format!("{place}/{index}/image"), text });
         }
     }
 }
