@@ -180,9 +180,16 @@ fn application(look: &Look<'_>) -> Result<Option<Deployment>, DiscoverError> {
 }
 
 fn kustomization(look: &Look<'_>) -> Result<Option<Deployment>, DiscoverError> {
-    match look.listing.files.iter().find(|path| KUSTOMIZATION_FILES.contains(&path.name())) {
+    refuse_kustomizations(&look.listing.files).map(|()| None)
+}
+
+/// Refuses files among which is a kustomization.
+pub(crate) fn refuse_kustomizations<'path>(
+    files: impl IntoIterator<Item = &'path RelativePath>,
+) -> Result<(), DiscoverError> {
+    match files.into_iter().find(|path| KUSTOMIZATION_FILES.contains(&path.name())) {
         Some(path) => Err(DiscoverError::NotRendered { path: path.clone(), what: "kustomizations" }),
-        None => Ok(None),
+        None => Ok(()),
     }
 }
 

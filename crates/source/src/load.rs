@@ -6,7 +6,10 @@ use std::sync::Arc;
 use minato_resource::{Diagnostic, Object, Severity, SourceFile, Span, parse_json, parse_yaml};
 use minato_sync::Application;
 
-use crate::discover::{Deployment, DiscoverError, is_manifest, refuse_what_needs_rendering};
+use crate::configuration::CONFIGURATION_FILE;
+use crate::discover::{
+    Deployment, DiscoverError, is_manifest, refuse_kustomizations, refuse_what_needs_rendering,
+};
 use crate::path::RelativePath;
 use crate::tree::{EntryKind, Tree};
 
@@ -127,8 +130,11 @@ impl Loader {
         for folder in listing.linked_folders.iter().filter(here) {
             self.warn(tree, folder, "this link to a folder is not followed; its files are not deployed");
         }
+        refuse_kustomizations(listing.files.iter().filter(here))?;
         for file in listing.files.iter().filter(here).filter(|file| is_manifest(file)) {
-            self.manifest(tree, file)?;
+            if file.as_str() != CONFIGURATION_FILE {
+                self.manifest(tree, file)?;
+            }
         }
         Ok(())
     }

@@ -122,6 +122,25 @@ fn an_applications_kustomization_is_refused() {
 }
 
 #[test]
+fn a_kustomization_deep_in_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "base/prod/kustomization.yaml", "");
+    write(folder.path(), "app.yaml", &application("base", true));
+    assert!(
+        loaded(folder.path(), None)[0].starts_with("base/prod/kustomization.yaml: kustomizations are not")
+    );
+}
+
+#[test]
+fn minato_yaml_is_no_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "minato.yaml", "version: 1\n");
+    write(folder.path(), "pod.yaml", POD);
+    write(folder.path(), "app.yaml", &application(".", false));
+    assert_eq!(loaded(folder.path(), None), ["Pod a"]);
+}
+
+#[test]
 fn links_out_of_the_tree_are_refused() {
     let outside = tempfile::tempdir().unwrap();
     write(outside.path(), "secret.yaml", POD);
