@@ -76,15 +76,6 @@ impl Ignore {
         (ignore, diagnostics)
     }
 
-    /// Reads patterns as a COPY's `--exclude` gives them.
-    ///
-    /// # Errors
-    /// What is wrong with the first wrong pattern.
-    pub fn from_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Ignore, String> {
-        let texts = patterns.into_iter().map(str::trim).filter(|text| !text.is_empty());
-        Ok(Ignore { patterns: texts.map(Pattern::parse).collect::<Result<_, _>>()? })
-    }
-
     /// Whether nothing is excluded at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -19,8 +19,8 @@ pub struct Dockerfile {
 }
 
 impl Dockerfile {
-    /// The stage with this name, which is compared without regard to case. Where several stages share a name
-    /// the first is meant, as in `BuildKit`.
+    /// The stage with this name, which has no case. Where several stages share a name the last is meant, as for a
+    /// target and for COPY in `BuildKit`; only FROM means the last one *above* it.
     #[must_use]
     pub fn stage_named(&self, name: &str) -> Option<usize> {
         self.stages.iter().position(|stage| {
@@ -95,12 +95,4 @@ pub struct Word {
     pub raw: String,
     /// Its place in the file; it covers quotes and continuation lines, so it may be longer than `raw`.
     pub span: Span,
-}
-
-impl Word {
-    /// Whether expansion could change it: it has a variable, a quote or an escape.
-    #[must_use]
-    pub fn is_literal(&self, escape: char) -> bool {
-        !self.raw.contains(['$', '\'', '"', escape])
-    }
 }

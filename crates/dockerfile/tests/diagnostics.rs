@@ -130,3 +130,12 @@ fn a_file_without_a_stage_says_how_to_begin() {
            start the stage with FROM; only ARG and comments may stand above it"],
     );
 }
+
+#[test]
+fn of_stages_with_one_name_the_last_is_meant() {
+    let file = Arc::new(SourceFile::new("Dockerfile", "FROM a AS x\nFROM b AS y\nFROM c AS X\n"));
+    let (dockerfile, _) = parse(&file);
+    assert_eq!(dockerfile.stage_named("X"), Some(2));
+    assert_eq!(dockerfile.stage_named("Y"), Some(1));
+    assert_eq!(dockerfile.stage_named("z"), None);
+}

@@ -41,7 +41,7 @@ impl Allowances {
         let mut diagnostics = Vec::new();
         let mut allowances = Allowances { everywhere: input.allowed.to_vec(), lines: Vec::new() };
         let unknown = input.allowed.iter().filter(|code| is_unknown(code));
-        diagnostics.extend(unknown.map(|code| unknown_rule(code, "--allow")));
+        diagnostics.extend(unknown.map(|code| unknown_rule(code)));
         for build in input.builds {
             allowances.read_comments(build.file, Some(build), &mut diagnostics);
         }
@@ -49,7 +49,7 @@ impl Allowances {
         for object in input.objects {
             diagnostics.extend(annotated(object).filter(|code| is_unknown(code)).map(|code| {
                 let pointer = "/metadata/annotations/minato.dev~1allow";
-                let finding = unknown_rule(code, ANNOTATION);
+                let finding = unknown_rule(code);
                 let placed = object.diagnostic(finding.severity, finding.code, finding.message, pointer);
                 Diagnostic { hint: finding.hint, ..placed }
             }));
@@ -95,7 +95,7 @@ impl Allowances {
                 for (at, code) in comment.codes {
                     if is_unknown(code) {
                         let span = Span::new(start + at, start + at + code.len());
-                        diagnostics.push(unknown_rule(code, "comment").at(file, span));
+                        diagnostics.push(unknown_rule(code).at(file, span));
                     }
                     self.lines.push(AllowedLines {
                         file: Arc::clone(file),
@@ -178,9 +178,9 @@ fn is_unknown(code: &str) -> bool {
     RULES.iter().all(|rule| rule.code != code)
 }
 
-fn unknown_rule(code: &str, place: &str) -> Diagnostic {
+fn unknown_rule(code: &str) -> Diagnostic {
     let shown: String = code.chars().take(40).collect();
-    let message = format!("there is no rule '{shown}' to allow ({place})");
+    let message = format!("there is no rule '{shown}' to allow");
     let hint = match nearest(code, RULES.iter().map(|rule| rule.code)) {
         Some(meant) => format!("did you mean {meant}?"),
         None => {
