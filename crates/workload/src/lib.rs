@@ -12,6 +12,7 @@
 //! that adopts them. It knows images only as ids of unpacked layers, and no Kubernetes or ECS word.
 
 mod control;
+mod decide;
 mod moment;
 pub mod spec;
 mod status;

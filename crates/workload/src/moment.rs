@@ -1,6 +1,6 @@
 //! Time as the supervisor counts it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,5 +23,22 @@ impl Moment {
     /// Time since `earlier`, zero where that lies ahead.
     pub fn since(self, earlier: Moment) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+/// Tells the time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    wall_at_start: Moment,
+    start: Instant,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Clock { wall_at_start: Moment::default().plus(since_epoch), start: Instant::now() }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.wall_at_start.plus(self.start.elapsed())
     }
 }
