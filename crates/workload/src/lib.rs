@@ -14,6 +14,7 @@
 mod control;
 mod decide;
 mod moment;
+mod proxy;
 pub mod spec;
 mod status;
 
