@@ -10,6 +10,8 @@
 
 mod client;
 mod report;
+mod server;
 
 pub use client::{Load, Options, start};
 pub use report::{Failure, FailureKind, Latency, Report};
+pub use server::serve_from_environment;

@@ -13,10 +13,12 @@
 
 mod control;
 mod decide;
+mod engine;
 mod moment;
 mod proxy;
 pub mod spec;
 mod status;
+mod supervisor;
 
 pub use control::{EngineChoice, Supervisor, SupervisorError, SupervisorOptions, Watch};
 pub use moment::Moment;
@@ -25,3 +27,10 @@ pub use status::{
     Cause, ContainerState, ContainerStatus, Exit, Filter, ProbeFailure, PublishedPort, ReplicaPhase,
     ReplicaStatus, RolloutId, RolloutStatus, ServiceStatus, Status, WorkloadStatus,
 };
+
+/// Becomes a container's shim or the supervisor when this process was started as one, and does not return then. Every
+/// program that uses this crate calls it first in `main`, before any thread is made.
+pub fn reexec() {
+    minato_runtime::reexec();
+    supervisor::run_if_asked();
+}

@@ -44,6 +44,24 @@ impl Filter {
             name: Some(key.name.clone()),
         }
     }
+
+    pub(crate) fn takes(&self, application: &str, namespace: &str, name: &str) -> bool {
+        let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
+        fits(&self.application, application) && fits(&self.namespace, namespace) && fits(&self.name, name)
+    }
+}
+
+impl Status {
+    /// What of it the filter selects.
+    pub(crate) fn selected(&self, filter: &Filter) -> Status {
+        let workloads = self.workloads.iter().filter(|workload| {
+            filter.takes(&workload.key.application, &workload.key.namespace, &workload.key.name)
+        });
+        let services = self.services.iter().filter(|service| {
+            filter.takes(&service.key.application, &service.key.namespace, &service.key.name)
+        });
+        Status { workloads: workloads.cloned().collect(), services: services.cloned().collect() }
+    }
 }
 
 /// Names one rollout: one `apply` (or restart, scale) of one workload.

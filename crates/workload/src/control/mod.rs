@@ -7,6 +7,11 @@ mod client;
 mod launch;
 mod paths;
 mod protocol;
+mod server;
 
 pub use client::{Supervisor, SupervisorError, Watch};
+pub(crate) use launch::{ANOTHER_RUNS, ARGUMENT, Launch};
 pub use launch::{EngineChoice, SupervisorOptions};
+pub(crate) use paths::Paths;
+pub(crate) use protocol::{Reply, Request};
+pub(crate) use server::serve_clients;

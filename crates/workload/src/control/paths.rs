@@ -12,6 +12,14 @@ const SOCKET_PATH_LIMIT: usize = 108;
 pub(crate) struct Paths {
     /// `DATA/run`, mode 0700.
     pub(crate) run: PathBuf,
+    /// `DATA/logs`.
+    pub(crate) logs: PathBuf,
+    /// `DATA/store`.
+    pub(crate) store: PathBuf,
+    /// Held by the one running supervisor.
+    pub(crate) lock: PathBuf,
+    /// Folders of replicas: volumes, hosts.
+    pub(crate) pods: PathBuf,
     /// Where it listens; in a short folder elsewhere when the data folder's path is too long for a socket.
     pub(crate) socket: PathBuf,
     /// What it keeps running.
@@ -24,6 +32,10 @@ impl Paths {
     pub(crate) fn new(data: &Path) -> Paths {
         let run = data.join("run");
         Paths {
+            logs: data.join("logs"),
+            store: data.join("store"),
+            lock: run.join("supervisor.lock"),
+            pods: run.join("pods"),
             socket: socket_path(&run),
             record: run.join("desired.json"),
             log: run.join("supervisor.log"),

@@ -1,8 +1,6 @@
 //! What the supervisor needs of a container engine, beside its consumer: the trait [`Containers`], the real one over
-//! crate `runtime` (`shims`), and a fake for tests.
+//! crate `runtime` (`shims`).
 
-#[cfg(test)]
-pub(crate) mod fake;
 mod shims;
 
 use std::io;

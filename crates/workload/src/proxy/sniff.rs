@@ -82,7 +82,7 @@ fn half_said(client: Rewound) -> Option<Spoken> {
 }
 
 /// Connects to a replica and waits for either side's first word.
-async fn both(mut client: Rewound, port: &Port) -> Option<Spoken> {
+async fn both(client: Rewound, port: &Port) -> Option<Spoken> {
     loop {
         let connected = tokio::select! {
             connected = port.backends.connect() => connected.ok(),

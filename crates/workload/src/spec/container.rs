@@ -105,6 +105,8 @@ pub struct Security {
     pub read_only_root: bool,
     /// No seccomp filter (asked for by name only).
     pub seccomp_unconfined: bool,
+    /// Start even where the machine can't enforce what is asked for (`--insecure`).
+    pub insecure: bool,
 }
 
 /// A volume seen by a container.

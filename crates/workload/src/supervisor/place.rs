@@ -28,12 +28,13 @@ impl Network {
         let hash = Sha256::digest(data.as_os_str().as_encoded_bytes());
         let taken = routes(&fs::read_to_string("/proc/net/route").unwrap_or_default());
         let start = u32::from_be_bytes([0, 0, hash[0], hash[1]]) % 2048;
-        let candidates = (0..2048).map(|step| u32::from(Ipv4Addr::new(10, 88, 0, 0)) + ((start + step) % 2048) * 1024);
+        let candidates =
+            (0..2048).map(|step| u32::from(Ipv4Addr::new(10, 88, 0, 0)) + ((start + step) % 2048) * 1024);
         let bridge = format!("minato{}", hex::encode(&hash[2..6]));
         let own = |name: &str| name == bridge;
-        let free = candidates
-            .into_iter()
-            .find(|base| !taken.iter().any(|(name, net, mask)| !own(name) && (base & mask == *net || net & !1023 == *base)));
+        let free = candidates.into_iter().find(|base| {
+            !taken.iter().any(|(name, net, mask)| !own(name) && (base & mask == *net || net & !1023 == *base))
+        });
         let base = Ipv4Addr::from(free.unwrap_or(u32::from(Ipv4Addr::new(10, 88, 0, 0))));
         Network { base, prefix: 22, bridge: Some(bridge) }
     }
@@ -53,7 +54,10 @@ impl Network {
             replicas.into_iter().any(|replica| u32::from(replica.address) == address)
         };
         // Without the network's own, the bridge's and the broadcast address.
-        (0..size - 3).map(|step| base + 2 + (start + step) % (size - 3)).find(|address| !used(*address)).map(Ipv4Addr::from)
+        (0..size - 3)
+            .map(|step| base + 2 + (start + step) % (size - 3))
+            .find(|address| !used(*address))
+            .map(Ipv4Addr::from)
     }
 }
 
@@ -140,7 +144,8 @@ pub(crate) fn mounts(folder: &Path, pod: &Pod, container: &Container) -> io::Res
     for mount in &container.mounts {
         let Some(volume) = pod.volumes.get(&mount.volume) else { continue };
         let target = mount.path.clone();
-        let users = pod.all_containers().flat_map(|other| &other.mounts).filter(|other| other.volume == mount.volume);
+        let users =
+            pod.all_containers().flat_map(|other| &other.mounts).filter(|other| other.volume == mount.volume);
         let source = match volume {
             Volume::Empty { memory: true, size_bytes } if users.count() == 1 && mount.sub_path.is_none() => {
                 ready.push(ReadyMount::Memory { target, size_bytes: *size_bytes });
@@ -173,14 +178,21 @@ pub(crate) fn write_hosts(folder: &Path, text: &str) -> io::Result<()> {
 
 /// The text of a replica's `/etc/hosts`: itself, its aliases, and every service by the names Kubernetes gives it. Where
 /// two Applications have a service of one name, a replica sees its own Application's.
-pub(crate) fn hosts(key: &WorkloadKey, replica: &ReplicaRecord, pod: &Pod, services: &[ServiceRecord]) -> String {
+pub(crate) fn hosts(
+    key: &WorkloadKey,
+    replica: &ReplicaRecord,
+    pod: &Pod,
+    services: &[ServiceRecord],
+) -> String {
     let hostname = pod.hostname.as_deref().unwrap_or(&replica.id);
     let mut text = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{}\t{hostname}\n", replica.address);
     for alias in &pod.host_aliases {
         text.push_str(&format!("{}\t{}\n", alias.address, alias.names.join(" ")));
     }
     let mut ordered: Vec<&ServiceRecord> = services.iter().collect();
-    ordered.sort_by_key(|record| (record.service.key.application != key.application, record.service.key.clone()));
+    ordered.sort_by_key(|record| {
+        (record.service.key.application != key.application, record.service.key.clone())
+    });
     let mut told: Vec<(&str, &str)> = Vec::new();
     for record in ordered {
         let (name, namespace) = (record.service.key.name.as_str(), record.service.key.namespace.as_str());
@@ -203,8 +215,10 @@ mod tests {
 
     #[test]
     fn ids_fit_the_runtime_and_lead_back() {
-        let key = |name: &str| WorkloadKey { application: "a".into(), namespace: "b".into(), name: name.into() };
-        let id = replica_id(&key("a-very-long-name-of-a-deployment"), "0123456789abcdef", u64::from(u32::MAX));
+        let key =
+            |name: &str| WorkloadKey { application: "a".into(), namespace: "b".into(), name: name.into() };
+        let id =
+            replica_id(&key("a-very-long-name-of-a-deployment"), "0123456789abcdef", u64::from(u32::MAX));
         let container = runtime_id(&id, 12, 1000);
         assert!(container.len() <= 64, "{container}");
         assert_eq!(replica_of(&container), Some(id.as_str()));

@@ -70,7 +70,7 @@ pub(crate) struct Generation {
 pub(crate) enum Outcome {
     Progressing,
     Healthy,
-    Failed(Cause),
+    Failed(Box<Cause>),
 }
 
 /// One replica.
@@ -124,10 +124,13 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(RecordError::Io { path: path.to_owned(), source }),
         };
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version == u64::from(VERSION) => {}
-            version => return Err(malformed(format!("its version is {version:?}, this program knows {VERSION}"))),
+            version => {
+                return Err(malformed(format!("its version is {version:?}, this program knows {VERSION}")));
+            }
         }
         serde_json::from_value(value).map(Some).map_err(|error| malformed(error.to_string()))
     }
@@ -199,7 +202,8 @@ impl WorkloadRecord {
 
     /// Forgets descriptions that nothing names any more.
     pub(crate) fn prune(&mut self) {
-        let mut named: Vec<Revision> = self.replicas.iter().map(|replica| replica.generation.revision.clone()).collect();
+        let mut named: Vec<Revision> =
+            self.replicas.iter().map(|replica| replica.generation.revision.clone()).collect();
         named.push(self.target.revision.clone());
         named.extend(self.stable.iter().map(|stable| stable.revision.clone()));
         self.revisions.retain(|workload| named.contains(&workload.revision()));

@@ -16,9 +16,7 @@ impl PodLife {
         life.stage = Stage::Running { since: now, pid };
         life.ran = true;
         life.health = Health::new(container, now);
-        if container.post_start.is_none() {
-            return None;
-        }
+        container.post_start.as_ref()?;
         // Not started, let alone ready, before its hook has ended.
         life.health.started = false;
         life.health.ready = false;
