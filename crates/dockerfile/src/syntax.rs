@@ -23,7 +23,7 @@ impl Dockerfile {
     /// target and for COPY in `BuildKit`; only FROM means the last one *above* it.
     #[must_use]
     pub fn stage_named(&self, name: &str) -> Option<usize> {
-        self.stages.iter().position(|stage| {
+        self.stages.iter().rposition(|stage| {
             stage.from.value.name.as_ref().is_some_and(|it| it.raw.eq_ignore_ascii_case(name))
         })
     }
