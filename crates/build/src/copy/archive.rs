@@ -16,7 +16,8 @@ use minato_oci::layer::{
 
 use super::{Copier, CopyError};
 use crate::layer::{Content, Entry};
-use crate::tree::{Kind, Node, Tree, TreeError, normalise, resolve};
+use crate::tree::{CAPABILITY, Kind, Node, Tree, TreeError, normalise, resolve};
+use rustix::fs::XattrFlags;
 
 /// Why an archive can't or must not be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -73,18 +74,10 @@ pub enum ArchiveError {
     },
 }
 
-/// What ADD makes of a file.
-pub(crate) enum Detected {
-    /// An archive, to be unpacked.
-    Archive,
-    /// Anything else, to be copied.
-    File,
-}
-
 /// Looks into a file: an archive is what starts with a tar header, once it is uncompressed.
-pub(crate) fn detect(node: &Node) -> Result<Detected, CopyError> {
+pub(crate) fn is_archive(node: &Node) -> Result<bool, CopyError> {
     if node.kind != Kind::File || node.identity.size == 0 {
-        return Ok(Detected::File);
+        return Ok(false);
     }
     let archive = node.place.display().to_string();
     let mut input = open(node)?;
@@ -95,11 +88,11 @@ pub(crate) fn detect(node: &Node) -> Result<Detected, CopyError> {
     }
     input.rewind().map_err(TreeError::read(&node.place))?;
     let Ok(reader) = Compression::detecting_reader(input, Limits::default()) else {
-        return Ok(Detected::File);
+        return Ok(false);
     };
     match Archive::new(reader, Limits::default()).next_entry() {
-        Ok(Some(_)) => Ok(Detected::Archive),
-        Ok(None) | Err(TarError::Malformed(_) | TarError::Io(_)) => Ok(Detected::File),
+        Ok(Some(_)) => Ok(true),
+        Ok(None) | Err(TarError::Malformed(_) | TarError::Io(_)) => Ok(false),
         // A header that is one, with content that must not be: saying "no archive" would copy it in silence.
         Err(source) => Err(ArchiveError::Tar { archive, source }.into()),
     }
@@ -176,7 +169,10 @@ impl Unpacking<'_, '_> {
         self.make_room(&path, entry.kind == TarKind::Directory)?;
         let metadata = |content| Entry { content, mode: entry.mode, uid: entry.uid, gid: entry.gid };
         let made = match &entry.kind {
-            TarKind::File { .. } => return self.file(path, metadata(Content::Fifo), content),
+            TarKind::File { .. } => {
+                let capability = entry.xattrs.get(CAPABILITY);
+                return self.file(path, metadata(Content::Fifo), capability, content);
+            }
             TarKind::HardLink { target } => return self.hard_link(path, entry, target.as_path()),
             TarKind::Directory => Content::Directory,
             TarKind::Symlink { target } => {
@@ -222,10 +218,22 @@ impl Unpacking<'_, '_> {
         Ok(())
     }
 
-    fn file(&mut self, path: PathBuf, entry: Entry, content: &mut impl Read) -> Result<(), CopyError> {
+    fn file(
+        &mut self,
+        path: PathBuf,
+        entry: Entry,
+        capability: Option<&Vec<u8>>,
+        content: &mut impl Read,
+    ) -> Result<(), CopyError> {
         let place = self.scratch.join(format!("{}", self.count));
         self.count += 1;
-        let written = File::create_new(&place).and_then(|mut file| io::copy(content, &mut file));
+        let written = File::create_new(&place).and_then(|mut file| {
+            io::copy(content, &mut file)?;
+            match capability {
+                Some(value) => Ok(rustix::fs::fsetxattr(&file, CAPABILITY, value, XattrFlags::empty())?),
+                None => Ok(()),
+            }
+        });
         written.map_err(|source| self.scratch_failed(source))?;
         // Something must stand there for the entries that follow; the real content comes at the end.
         self.copier.target.put(path.clone(), entry.clone())?;
@@ -254,7 +262,7 @@ impl Unpacking<'_, '_> {
         let copy = self.copier.copies;
         for (path, (place, entry)) in self.files {
             let node = Node::at(place.clone())?.ok_or(TreeError::Changed { place })?;
-            let content = Content::File { source: Arc::new(node), copy };
+            let content = Content::File { source: Arc::new(node), copy, capable: true };
             self.copier.target.put(path, Entry { content, ..entry })?;
         }
         Ok(())

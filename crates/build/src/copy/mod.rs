@@ -86,6 +86,8 @@ pub(crate) struct Copier<'a> {
     pub(crate) owner: Option<Owner>,
     /// `--chmod`; otherwise each file keeps its source's mode.
     pub(crate) mode: Option<ModeChange>,
+    /// Whether files keep their security capability. Those of a context don't: who builds decides about it.
+    pub(crate) capable: bool,
     copies: u32,
 }
 
@@ -128,7 +130,7 @@ fn step(tree: &dyn Tree, folders: &[PathBuf], name: &str, last: bool) -> Result<
 
 impl<'a> Copier<'a> {
     pub(crate) fn new(target: Target<'a>, owner: Option<Owner>, mode: Option<ModeChange>) -> Self {
-        Self { target, owner, mode, copies: 0 }
+        Self { target, owner, mode, capable: false, copies: 0 }
     }
 
     /// Copies one source, a path of `tree` that [`matches`] gave, to `destination`.
@@ -243,7 +245,7 @@ impl<'a> Copier<'a> {
     fn content_of(&self, node: Node) -> Option<Content> {
         Some(match node.kind {
             Kind::Directory => Content::Directory,
-            Kind::File => Content::File { source: Arc::new(node), copy: self.copies },
+            Kind::File => Content::File { source: Arc::new(node), copy: self.copies, capable: self.capable },
             Kind::Symlink(target) => Content::Symlink(target),
             Kind::Device { block, number } => Content::Device { block, number },
             Kind::Fifo => Content::Fifo,

@@ -122,7 +122,15 @@ fn rootfs_of(step: &RunStep) -> io::Result<Rootfs> {
     if step.layers.is_empty() {
         return Ok(Rootfs::Folder { path: upper, read_only: false });
     }
-    let layers = step.layers.iter().map(absolute).collect::<io::Result<_>>()?;
+    let mut layers: Vec<PathBuf> = Vec::new();
+    // Overlayfs takes no folder twice, and a layer that comes again higher up hides all of itself further down.
+    for layer in step.layers.iter().rev() {
+        let layer = absolute(layer)?;
+        if !layers.contains(&layer) {
+            layers.push(layer);
+        }
+    }
+    layers.reverse();
     Ok(Rootfs::Overlay { layers, upper, work: absolute(&step.work)? })
 }
 

@@ -32,19 +32,19 @@ pub(crate) fn key_of(
         }
         match &entry.content {
             Content::Directory => hash.update(b"d"),
-            Content::File { source, .. } => {
-                let print = fingerprint(source)?;
-                hash.update(if print.has_capability { b"c" } else { b"f" });
-                hash.update(print.content);
-                if print.has_capability {
-                    text(&mut hash, &source.capability()?.unwrap_or_default());
-                }
+            Content::File { source, capable, .. } => {
+                hash.update(b"f");
+                hash.update(fingerprint(source)?);
+                let capability = if *capable { source.capability()? } else { None };
+                text(&mut hash, &capability.unwrap_or_default());
                 // Which names are one inode: the first of them stands for it, whatever its number here.
                 text(&mut hash, names.of(entry).map_or(b"", |first| first.as_os_str().as_bytes()));
             }
             Content::Text(content) => {
                 hash.update(b"f");
                 hash.update(Sha256::digest(content.as_bytes()));
+                text(&mut hash, b"");
+                text(&mut hash, b"");
             }
             Content::Symlink(target) => {
                 hash.update(b"l");

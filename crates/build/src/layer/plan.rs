@@ -34,6 +34,8 @@ pub(crate) enum Content {
         source: Arc<Node>,
         /// Which copied source it belongs to: names of one inode stay one inode within a source only.
         copy: u32,
+        /// Whether the file's security capability is kept.
+        capable: bool,
     },
     /// These bytes: a heredoc.
     Text(Arc<str>),
@@ -146,7 +148,7 @@ impl Entry {
     /// Copied source, device and inode of a file that has other names.
     fn inode(&self) -> Option<(u32, u64, u64)> {
         match &self.content {
-            Content::File { source, copy } if source.identity.links > 1 => {
+            Content::File { source, copy, .. } if source.identity.links > 1 => {
                 Some((*copy, source.identity.device, source.identity.inode))
             }
             _ => None,

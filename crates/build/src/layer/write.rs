@@ -184,7 +184,11 @@ impl<'a> LayerWriter<'a> {
     ) -> Result<bool, LayerError> {
         let started = SystemTime::now();
         let mut input = open_unchanged(source)?;
-        let capability = capability(&input).map_err(TreeError::read(&source.place))?;
+        let is_capable = matches!(entry.content, Content::File { capable: true, .. });
+        let capability = match is_capable {
+            true => capability(&input).map_err(TreeError::read(&source.place))?,
+            false => None,
+        };
         self.window.start(number, capability.clone());
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
         let mut output = File::from(self.open(path, flags, Mode::RUSR | Mode::WUSR).map_err(at(path))?);
@@ -211,8 +215,7 @@ impl<'a> LayerWriter<'a> {
         }
         ensure_unchanged(&input, source)?;
         if let Some(hash) = hash {
-            let content = hash.finalize().into();
-            self.learn(source, Fingerprint { content, has_capability: capability.is_some() }, started);
+            self.learn(source, hash.finalize().into(), started);
         }
         self.set_metadata(&output, entry).map_err(at(path))?;
         if let Some(value) = capability {

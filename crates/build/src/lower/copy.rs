@@ -1,4 +1,7 @@
 //! COPY and ADD.
+//!
+//! `--link` changes nothing: a COPY's layer is found again by its content, whatever became of the layers below, which
+//! is what the flag is for; and docker 26.1.5 makes the same files with it and without it.
 
 use minato_dockerfile::{Heredoc, Transfer, Word, expand_text};
 
@@ -63,16 +66,7 @@ impl StageLowering<'_> {
             &texts,
             &written,
         );
-        Ok(Operation::Copy(Copy {
-            from,
-            sources,
-            texts,
-            destination,
-            owner,
-            mode,
-            unpack,
-            link: options.link,
-        }))
+        Ok(Operation::Copy(Copy { from, sources, texts, destination, owner, mode, unpack }))
     }
 
     fn expand_sources(&self, words: &[Word]) -> Result<Vec<String>, StepError> {

@@ -62,8 +62,6 @@ pub(crate) struct Copy {
     pub(crate) mode: Option<ModeChange>,
     /// ADD: archives among the sources are unpacked.
     pub(crate) unpack: bool,
-    /// The destination is looked at as if nothing were there.
-    pub(crate) link: bool,
 }
 
 /// Where COPY copies from.

@@ -6,16 +6,18 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use minato_oci::{Digest, Layer, StagedLayer};
+use minato_oci::{Layer, StagedLayer};
 
 use super::stage::{Made, Solver};
 use super::{Key, KeyBuilder};
-use crate::copy::archive::{Detected, detect};
+use crate::copy::archive::is_archive;
 use crate::copy::{Copier, CopyError, Owner, matches, owner_in};
 use crate::error::StepError;
 use crate::layer::{Content, LayerPlan, Target, Written, is_mostly_unknown, key_of, write};
 use crate::lower::{Copy, MakeFolder};
-use crate::tree::{Node, Snapshot, StatCache, Tree, TreeError, normalise, resolve};
+use crate::tree::{
+    Context, Fingerprint, Kind, Node, Snapshot, StatCache, Tree, TreeError, normalise, resolve,
+};
 
 /// Where a COPY copies from.
 pub(super) enum CopySource<'a> {
@@ -52,29 +54,27 @@ impl Solver<'_> {
         let root = snapshot_of(below);
         let owner =
             copy.owner.as_deref().map(|text| owner_in(&root, text)).transpose().map_err(CopyError::from)?;
-        let quick = quick_key(copy, owner, source, below, modified);
+        let inputs = Inputs::of(self, source);
+        let mut found = inputs.find_if_cheap(copy)?;
+        let quick = inputs.quick_key(copy, owner, below, modified, found.as_deref())?;
         if let Some(layer) = quick.as_ref().and_then(|key| self.known(key).transpose()).transpose()? {
             return Ok(Made { layer, cached: true });
         }
-        let nothing = Snapshot::new(Vec::new());
-        let target = Target::new(if copy.link { &nothing } else { &root });
-        // Files of a context belong to root, whoever has checked it out.
-        let default_owner = matches!(source, CopySource::Context).then_some(Owner::ROOT);
-        let copier = Copier::new(target, owner.or(default_owner), copy.mode.clone());
-        let no_cache = StatCache::empty();
-        let layers_tree;
-        let (tree, stat_cache): (&dyn Tree, &StatCache) = match source {
-            CopySource::Context => (self.context, self.stat_cache),
-            CopySource::Layers(layers) => {
-                layers_tree = snapshot_of(layers);
-                (&layers_tree, &no_cache)
-            }
+        let found = match found.take() {
+            Some(found) => found,
+            None => inputs.find(copy)?,
         };
-        let mut planning = Planning { copy, copier, tree, scratch: None, solver: self, warn };
-        planning.plan().map_err(|error| explain(error, source))?;
-        let Planning { copier, scratch, .. } = planning;
-        let made = self.finish(&copier.target.into_plan(), modified, stat_cache)?;
-        drop(scratch);
+        if found.is_empty() && copy.texts.is_empty() {
+            warn("no file matches; the step copies nothing".to_owned());
+        }
+        // Files of a context belong to root, whoever has checked it out, and have no privileges.
+        let owner = owner.or(inputs.layers.is_none().then_some(Owner::ROOT));
+        let mut copier = Copier::new(Target::new(&root), owner, copy.mode.clone());
+        copier.capable = inputs.layers.is_some();
+        let mut planning = Planning { copy, copier, tree: inputs.tree(), scratch: None, solver: self };
+        planning.plan(&found).map_err(|error| inputs.explain(error))?;
+        let made = self.finish(&planning.copier.target.into_plan(), modified, inputs.stat_cache())?;
+        drop(planning.scratch);
         if let Some(key) = quick {
             self.remember(&key, &made.layer.diff_id)?;
         }
@@ -117,28 +117,120 @@ impl Solver<'_> {
     }
 }
 
-/// The key of a copy whose inputs are layers alone: nothing needs to be looked at when they are the same as before.
-fn quick_key(
-    copy: &Copy,
-    owner: Option<Owner>,
-    source: &CopySource<'_>,
-    below: &[Layer],
-    modified: i64,
-) -> Option<Key> {
-    let CopySource::Layers(layers) = source else { return None };
-    let ids = |layers: &[Layer]| layers.iter().map(|layer| layer.diff_id).collect::<Vec<Digest>>();
-    let below = if copy.link { Vec::new() } else { ids(below) };
-    let texts = copy.texts.iter().flat_map(|(name, text)| [name, text]);
-    let key = KeyBuilder::new("copy-1")
-        .list("sources", &copy.sources)
-        .list("texts", texts)
-        .text("destination", &copy.destination)
-        .text("owner", &format!("{owner:?}"))
-        .text("mode", &format!("{:?}", copy.mode))
-        .text("modified", &modified.to_string())
-        .list("from", ids(layers))
-        .list("below", below);
-    Some(key.finish())
+/// The tree that a COPY reads, and what is known of it.
+struct Inputs<'a> {
+    context: &'a Context,
+    /// Instead of the context: layers, and the tree that they make.
+    layers: Option<(&'a [Layer], Snapshot)>,
+    context_cache: &'a StatCache,
+    no_cache: StatCache,
+}
+
+/// A source that was found.
+struct Found {
+    /// Its path in the source tree, which names the copy.
+    path: PathBuf,
+    /// For ADD: what stands there, links followed.
+    node: Option<Node>,
+    /// Whether it is to be unpacked.
+    is_archive: bool,
+}
+
+impl Found {
+    /// Everything about an archive or a file that decides what ADD makes of it; `None` for anything else.
+    fn describe(&self, cache: &StatCache) -> Result<Option<String>, TreeError> {
+        let Some(node) = self.node.as_ref().filter(|node| node.kind == Kind::File) else { return Ok(None) };
+        let print = hex::encode(cache.fingerprint(node)?);
+        Ok(Some(format!("{} {print} {:o} {}", self.path.display(), node.mode, self.is_archive)))
+    }
+}
+
+impl<'a> Inputs<'a> {
+    fn of(solver: &Solver<'a>, source: &CopySource<'a>) -> Self {
+        let layers = match source {
+            CopySource::Context => None,
+            CopySource::Layers(layers) => Some((*layers, snapshot_of(layers))),
+        };
+        Self {
+            context: solver.context,
+            layers,
+            context_cache: solver.stat_cache,
+            no_cache: StatCache::empty(),
+        }
+    }
+
+    fn tree(&self) -> &dyn Tree {
+        match &self.layers {
+            Some((_, tree)) => tree,
+            None => self.context,
+        }
+    }
+
+    /// Layers never change: there is nothing to remember of their files.
+    fn stat_cache(&self) -> &StatCache {
+        if self.layers.is_some() { &self.no_cache } else { self.context_cache }
+    }
+
+    /// Layers are only looked into when their digests are not the answer already.
+    fn find_if_cheap(&self, copy: &Copy) -> Result<Option<Vec<Found>>, StepError> {
+        if self.layers.is_some() { Ok(None) } else { self.find(copy).map(Some) }
+    }
+
+    fn find(&self, copy: &Copy) -> Result<Vec<Found>, StepError> {
+        let tree = self.tree();
+        let mut found = Vec::new();
+        for source in &copy.sources {
+            for path in matches(tree, source).map_err(|error| self.explain(error.into()))? {
+                let node = if copy.unpack { tree.node(&resolve(tree, &path)?)? } else { None };
+                let is_archive = node.as_ref().map_or(Ok(false), is_archive)?;
+                found.push(Found { path, node, is_archive });
+            }
+        }
+        Ok(found)
+    }
+
+    /// A key that needs no plan, where the inputs are known as a whole: layers by digest, or archives by content.
+    fn quick_key(
+        &self,
+        copy: &Copy,
+        owner: Option<Owner>,
+        below: &[Layer],
+        modified: i64,
+        found: Option<&[Found]>,
+    ) -> Result<Option<Key>, StepError> {
+        let ids = |layers: &[Layer]| layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>();
+        let inputs = match (&self.layers, found) {
+            (Some((layers, _)), _) => ids(layers),
+            (None, Some(found)) if found.iter().any(|it| it.is_archive) => {
+                let prints = found.iter().map(|source| source.describe(self.context_cache));
+                match prints.collect::<Result<Option<Vec<_>>, TreeError>>()? {
+                    Some(prints) => prints,
+                    None => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        let key = KeyBuilder::new("copy-1")
+            .list("sources", &copy.sources)
+            .list("texts", copy.texts.iter().flat_map(|(name, text)| [name, text]))
+            .text("destination", &copy.destination)
+            .text("owner", &format!("{owner:?}"))
+            .text("mode", &format!("{:?}", copy.mode))
+            .text("modified", &modified.to_string())
+            .list("inputs", inputs)
+            .list("below", ids(below));
+        Ok(Some(key.finish()))
+    }
+
+    /// Says where a missing source was looked for.
+    fn explain(&self, error: StepError) -> StepError {
+        let StepError::Copy(CopyError::NotFound { path, .. }) = error else { return error };
+        let (from, hint) = match self.layers {
+            None => ("the build context", "; check its name, and that .dockerignore does not exclude it"),
+            Some(_) => ("the stage or image that --from names", ""),
+        };
+        StepError::Copy(CopyError::NotFound { path, from: from.to_owned(), hint })
+    }
 }
 
 /// A copy on its way to a plan.
@@ -149,61 +241,30 @@ struct Planning<'a, 'b> {
     /// Where archives are unpacked; gone when the layer is written.
     scratch: Option<StagedLayer>,
     solver: &'a Solver<'b>,
-    warn: &'a dyn Fn(String),
 }
 
 impl Planning<'_, '_> {
-    fn plan(&mut self) -> Result<(), StepError> {
-        let mut copied = !self.copy.texts.is_empty();
-        for source in &self.copy.sources {
-            for path in matches(self.tree, source)? {
-                self.take(&path)?;
-                copied = true;
+    fn plan(&mut self, found: &[Found]) -> Result<(), StepError> {
+        for source in found {
+            match &source.node {
+                Some(archive) if source.is_archive => self.unpack(archive)?,
+                _ => self.copier.copy(self.tree, &source.path, &self.copy.destination)?,
             }
         }
         for (name, text) in &self.copy.texts {
             self.copier.copy_text(name, text, &self.copy.destination)?;
         }
-        if !copied {
-            (self.warn)("no file matches; the step copies nothing".to_owned());
-        }
         Ok(())
     }
 
-    fn take(&mut self, path: &Path) -> Result<(), StepError> {
-        if self.copy.unpack {
-            let node = self.tree.node(&resolve(self.tree, path)?)?;
-            if let Some(node) = node
-                && matches!(detect(&node)?, Detected::Archive)
-            {
-                return self.unpack(&node);
-            }
-        }
-        Ok(self.copier.copy(self.tree, path, &self.copy.destination)?)
-    }
-
     fn unpack(&mut self, archive: &Node) -> Result<(), StepError> {
-        if self.scratch.is_none() {
-            self.scratch = Some(self.solver.store.stage_layer()?);
-        }
-        let Some(scratch) = &self.scratch else { return Ok(()) };
+        let scratch = match self.scratch.take() {
+            Some(scratch) => scratch,
+            None => self.solver.store.stage_layer()?,
+        };
         let folder = tempfile::Builder::new().tempdir_in(scratch.path()).map_err(StepError::Cache)?.keep();
+        self.scratch = Some(scratch);
         Ok(self.copier.unpack(archive, &self.copy.destination, &folder)?)
-    }
-}
-
-/// Says where a missing source was looked for.
-fn explain(error: StepError, source: &CopySource<'_>) -> StepError {
-    match (error, source) {
-        (StepError::Copy(CopyError::NotFound { path, .. }), CopySource::Context) => {
-            let hint = "; check its name, and that .dockerignore does not exclude it";
-            StepError::Copy(CopyError::NotFound { path, from: "the build context".to_owned(), hint })
-        }
-        (StepError::Copy(CopyError::NotFound { path, .. }), CopySource::Layers(_)) => {
-            let from = "the stage or image that --from names".to_owned();
-            StepError::Copy(CopyError::NotFound { path, from, hint: "" })
-        }
-        (error, _) => error,
     }
 }
 
@@ -213,12 +274,12 @@ pub(super) fn snapshot_of(layers: &[Layer]) -> Snapshot {
 
 /// The fingerprints of a plan's files by place.
 struct Fingerprints<'a> {
-    read: HashMap<PathBuf, crate::tree::Fingerprint>,
+    read: HashMap<PathBuf, Fingerprint>,
     cache: &'a StatCache,
 }
 
 impl Fingerprints<'_> {
-    fn of(&self, node: &Node) -> Result<crate::tree::Fingerprint, TreeError> {
+    fn of(&self, node: &Node) -> Result<Fingerprint, TreeError> {
         match self.cache.known(&node.identity) {
             Some(known) => Ok(known),
             None => {

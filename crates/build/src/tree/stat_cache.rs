@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Identity, Node, TreeError};
 
 const MAGIC: [u8; 8] = *b"mnstat\x00\x01";
-const RECORD: usize = 8 * 5 + 4 * 2 + 32 + 4 + 4;
+const RECORD: usize = 8 * 5 + 4 * 2 + 32 + 4;
 const HEADER: usize = 16;
 const CHECKSUM: usize = 32;
 
@@ -30,14 +30,8 @@ const KEEP: Duration = Duration::from_secs(30 * 86_400);
 const TICK_NS: i64 = 20_000_000;
 const COARSE_TICK_NS: i64 = 2_000_000_000;
 
-/// What a file's bytes and its security capability are, by digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Fingerprint {
-    /// SHA-256 of the content.
-    pub(crate) content: [u8; 32],
-    /// Whether the file has the extended attribute `security.capability`; its value is read when needed.
-    pub(crate) has_capability: bool,
-}
+/// The SHA-256 of a file's content.
+pub(crate) type Fingerprint = [u8; 32];
 
 /// The fingerprints of one context's files. Safe to use from all threads.
 pub(crate) struct StatCache {
@@ -97,8 +91,7 @@ impl StatCache {
         let mut hash = Sha256::new();
         io::copy(&mut file, &mut HashWriter(&mut hash)).map_err(TreeError::read(&node.place))?;
         ensure_unchanged(&file, node)?;
-        let has_capability = super::capability(&file).map_err(TreeError::read(&node.place))?.is_some();
-        let fingerprint = Fingerprint { content: hash.finalize().into(), has_capability };
+        let fingerprint = hash.finalize().into();
         self.remember(node.identity, fingerprint, started);
         Ok(fingerprint)
     }
@@ -173,8 +166,7 @@ impl Record {
         out.extend(identity.changed_ns.to_le_bytes());
         out.extend(identity.mode.to_le_bytes());
         out.extend(identity.links.to_le_bytes());
-        out.extend(self.fingerprint.content);
-        out.extend(u32::from(self.fingerprint.has_capability).to_le_bytes());
+        out.extend(self.fingerprint);
         out.extend(self.used.to_le_bytes());
     }
 
@@ -191,12 +183,8 @@ impl Record {
             mode: short(40)?,
             links: short(44)?,
         };
-        let content = bytes.get(48..80)?.try_into().ok()?;
-        Some(Self {
-            identity,
-            fingerprint: Fingerprint { content, has_capability: short(80)? != 0 },
-            used: short(84)?,
-        })
+        let fingerprint = bytes.get(48..80)?.try_into().ok()?;
+        Some(Self { identity, fingerprint, used: short(80)? })
     }
 }
 
@@ -303,7 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let node = Node::at(settled_file(folder.path(), "fresh")).unwrap().unwrap();
         let cache = StatCache::empty();
-        let fingerprint = Fingerprint { content: [0; 32], has_capability: false };
+        let fingerprint = [0; 32];
         let at = |ns: i64| UNIX_EPOCH + Duration::from_nanos(u64::try_from(ns).unwrap());
         cache.remember(node.identity, fingerprint, at(node.identity.changed_ns + TICK_NS / 2));
         assert_eq!(cache.known(&node.identity), None);
@@ -319,7 +307,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("cache");
         let identity = Identity::of(&std::fs::metadata(folder.path()).unwrap());
-        let fingerprint = Fingerprint { content: [7; 32], has_capability: true };
+        let fingerprint = [7; 32];
         write(&place, &[Record { identity, fingerprint, used: today() }]).unwrap();
         let whole = std::fs::read(&place).unwrap();
         assert_eq!(StatCache::open(place.clone()).known(&identity), Some(fingerprint));
@@ -338,7 +326,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("cache");
         let identity = Identity::of(&std::fs::metadata(folder.path()).unwrap());
-        let fingerprint = Fingerprint { content: [7; 32], has_capability: false };
+        let fingerprint = [7; 32];
         let old = Record { identity, fingerprint, used: today() - 31 };
         write(&place, &[old]).unwrap();
         let cache = StatCache::open(place.clone());
