@@ -215,3 +215,23 @@ fn parse(file: &Arc<SourceFile>) -> (Vec<Object>, Vec<Diagnostic>) {
     let is_json = file.path().extension().is_some_and(|extension| extension == "json");
     if is_json { parse_json(file) } else { parse_yaml(file) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::MemoryTree;
+
+    #[test]
+    fn a_deployment_of_too_many_files_is_refused_once() {
+        let paths: Vec<String> = (0..=MAX_FILES + 5).map(|index| format!("k8s/{index}.yaml")).collect();
+        let tree = MemoryTree::new(paths.iter().map(|path| (path.as_str(), "")));
+        let path = RelativePath::parse("k8s").unwrap();
+        let loaded = load(&tree, None, &Deployment::Manifests { path, recurse: true }).unwrap();
+        let told: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].ends_with("error[deployment-size]: a deployment has at most 10000 files and 64 MiB"),
+            "{told:?}"
+        );
+    }
+}
