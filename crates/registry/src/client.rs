@@ -63,7 +63,7 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Client {
     pub(crate) transport: Arc<Transport>,
-    pub(crate) mirrors: Vec<Mirror>,
+    mirrors: Vec<Mirror>,
     plain_http: Vec<String>,
     pub(crate) parallel: usize,
     pub(crate) limits: Limits,
@@ -129,39 +129,30 @@ impl Client {
         platform: &Platform,
         progress: &dyn Progress,
     ) -> Result<Resolved, ResolveError> {
-        let endpoints = self.endpoints(reference);
-        let mut endpoints = endpoints.iter();
-        loop {
-            let endpoint = endpoints.next().expect("a reference has a registry");
-            let found = resolve::resolve(&self.transport, endpoint, reference, platform, progress).await;
-            match found {
-                Err(error) if endpoints.len() > 0 && is_worth_asking_on(endpoint, &error) => {
-                    tell_failure(endpoint, &error, progress);
+        let ask = async |endpoint: &Endpoint| {
+            resolve::resolve(&self.transport, endpoint, reference, platform, progress).await
+        };
+        self.ask_in_turn(reference, progress, ask).await
+    }
+
+    /// What the first place has that can help; the last place's error when none can.
+    pub(crate) async fn ask_in_turn<T, E: std::fmt::Display>(
+        &self,
+        reference: &Reference,
+        progress: &dyn Progress,
+        ask: impl AsyncFn(&Endpoint) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let endpoints = endpoints(reference, &self.mirrors, &self.plain_http);
+        let (registry, mirrors) = endpoints.split_last().expect("a reference has a registry");
+        for mirror in mirrors {
+            match ask(mirror).await {
+                Ok(found) => return Ok(found),
+                Err(error) => {
+                    let reason = error.to_string();
+                    progress.event(Event::MirrorFailed { url: mirror.base.as_str(), reason: &reason });
                 }
-                found => return found,
             }
         }
-    }
-
-    pub(crate) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
-        endpoints(reference, &self.mirrors, &self.plain_http)
-    }
-}
-
-/// After a mirror always; after the registry itself only when it may speak another scheme.
-fn is_worth_asking_on(endpoint: &Endpoint, error: &ResolveError) -> bool {
-    use crate::RequestError::{Answer, Connection, Stalled, Status};
-    let scheme_may_be_wrong = matches!(
-        error,
-        ResolveError::Request(
-            Connection { .. } | Stalled { .. } | Answer { .. } | Status { status: 400, .. }
-        )
-    );
-    endpoint.is_mirror || scheme_may_be_wrong
-}
-
-pub(crate) fn tell_failure(endpoint: &Endpoint, error: &dyn std::fmt::Display, progress: &dyn Progress) {
-    if endpoint.is_mirror {
-        progress.event(Event::MirrorFailed { url: endpoint.base.as_str(), reason: &error.to_string() });
+        ask(registry).await
     }
 }

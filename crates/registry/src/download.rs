@@ -80,7 +80,7 @@ impl Download<'_> {
                 Err(error) => error,
             };
             // A connection that brought something starts the count anew.
-            fruitless = if position > before { 0 } else { fruitless + 1 };
+            fruitless = if position - before >= LEAST_PROGRESS { 0 } else { fruitless + 1 };
             let tired = fruitless > self.transport.retries(self.endpoint);
             if tired || !self.transport.wait(fruitless, &error, self.progress).await {
                 return Err(error);

@@ -23,7 +23,7 @@ pub(crate) struct Endpoint {
 }
 
 /// The places for `reference`: its mirrors, then the registry itself. Plain HTTP only where it was asked for or can't
-/// leave this machine.
+/// leave this machine; a registry on this machine that wants TLS is named as its own mirror.
 pub(crate) fn endpoints(reference: &Reference, mirrors: &[Mirror], plain_http: &[String]) -> Vec<Endpoint> {
     let registry = reference.registry();
     let own_mirrors = mirrors.iter().filter(|mirror| mirror.registry() == registry);
@@ -35,15 +35,10 @@ pub(crate) fn endpoints(reference: &Reference, mirrors: &[Mirror], plain_http: &
         })
         .collect();
     let host = if registry == DOCKER_HUB { DOCKER_HUB_HOST } else { registry };
-    let is_plain = plain_http.iter().any(|plain| plain == registry);
-    let schemes: &[&str] = match is_plain {
-        true => &["http"],
-        // Docker, too, takes a registry on this machine either way.
-        false if is_loopback_name(registry) => &["http", "https"],
-        false => &["https"],
-    };
-    let urls = schemes.iter().filter_map(|scheme| Url::parse(&format!("{scheme}://{host}")).ok());
-    endpoints.extend(urls.map(|base| Endpoint { base, account: registry.to_owned(), is_mirror: false }));
+    let is_plain = plain_http.iter().any(|plain| plain == registry) || is_loopback_name(registry);
+    let scheme = if is_plain { "http" } else { "https" };
+    let base = Url::parse(&format!("{scheme}://{host}")).ok();
+    endpoints.extend(base.map(|base| Endpoint { base, account: registry.to_owned(), is_mirror: false }));
     endpoints
 }
 
@@ -107,10 +102,7 @@ mod tests {
             ["http://plain.example/v2/a/tags/list"]
         );
         for local in ["localhost:5000", "127.0.0.1:5000", "[::1]:5000"] {
-            assert_eq!(
-                urls(&format!("{local}/a"), &[], &[]),
-                [format!("http://{local}/v2/a/tags/list"), format!("https://{local}/v2/a/tags/list")]
-            );
+            assert_eq!(urls(&format!("{local}/a"), &[], &[]), [format!("http://{local}/v2/a/tags/list")]);
         }
         assert_eq!(
             urls("127.0.0.1.example.com/a", &[], &[]),

@@ -5,7 +5,7 @@ use minato_oci::{
     Descriptor, Digest, Image, ImageConfig, LayerError, Platform, Reference, Store, StoreError,
 };
 
-use crate::client::{Client, tell_failure};
+use crate::client::Client;
 use crate::download::{self, Download};
 use crate::endpoint::Endpoint;
 use crate::progress::{Event, Progress};
@@ -101,15 +101,8 @@ impl Pull<'_> {
         if self.store.has_blob(&descriptor.digest) {
             return Ok(self.store.read_blob(&descriptor.digest, CONFIG_LIMIT)?);
         }
-        let endpoints = self.client.endpoints(self.reference);
-        let mut endpoints = endpoints.iter();
-        loop {
-            let endpoint = endpoints.next().expect("a reference has a registry");
-            match self.config_from(endpoint, descriptor).await {
-                Err(error) if endpoints.len() > 0 => tell_failure(endpoint, &error, self.progress),
-                found => return found,
-            }
-        }
+        let ask = async |endpoint: &Endpoint| self.config_from(endpoint, descriptor).await;
+        self.client.ask_in_turn(self.reference, self.progress, ask).await
     }
 
     async fn config_from(&self, endpoint: &Endpoint, config: &Descriptor) -> Result<Vec<u8>, PullError> {
@@ -159,19 +152,10 @@ impl Pull<'_> {
             return Ok(());
         }
         self.progress.event(Event::LayerStarted { layer: &layer.digest, size: layer.size });
-        let endpoints = self.client.endpoints(self.reference);
-        let mut endpoints = endpoints.iter();
-        loop {
-            let endpoint = endpoints.next().expect("a reference has a registry");
-            match self.layer_from(endpoint, layer, diff_id).await {
-                Err(error) if endpoints.len() > 0 => tell_failure(endpoint, &error, self.progress),
-                result => {
-                    result?;
-                    self.progress.event(Event::LayerDone { layer: &layer.digest });
-                    return Ok(());
-                }
-            }
-        }
+        let ask = async |endpoint: &Endpoint| self.layer_from(endpoint, layer, diff_id).await;
+        self.client.ask_in_turn(self.reference, self.progress, ask).await?;
+        self.progress.event(Event::LayerDone { layer: &layer.digest });
+        Ok(())
     }
 
     /// Network here, disk and processor on a thread of their own; chunks in between.

@@ -1,5 +1,6 @@
 //! One request to one place: credentials, retries, limits on what comes back.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -97,18 +98,22 @@ pub(crate) struct Request<'a> {
 
 /// Makes requests.
 pub(crate) struct Transport {
-    http: reqwest::Client,
+    // Made when first used: reading the system's certificates takes longer than a look into the store.
+    http: OnceLock<reqwest::Client>,
     /// Proxies are for other machines: Go's and curl's clients don't send loopback through one either.
-    http_here: reqwest::Client,
+    http_here: OnceLock<reqwest::Client>,
+    certificates: Vec<reqwest::Certificate>,
+    connect: Duration,
     credentials: Credentials,
     tokens: Tokens,
     retries: u32,
     stall: Duration,
 }
 
-/// How the clients are made.
+/// How requests are made.
 pub(crate) struct Settings {
     pub(crate) credentials: Credentials,
+    /// PEM files.
     pub(crate) certificates: Vec<Vec<u8>>,
     pub(crate) retries: u32,
     pub(crate) connect: Duration,
@@ -117,26 +122,38 @@ pub(crate) struct Settings {
 
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Self, reqwest::Error> {
-        let builder = || -> Result<reqwest::ClientBuilder, reqwest::Error> {
-            let mut builder = reqwest::Client::builder()
-                .user_agent(concat!("minato/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(settings.connect)
-                .redirect(reqwest::redirect::Policy::custom(follow));
-            for pem in &settings.certificates {
-                for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
-                    builder = builder.add_root_certificate(certificate);
-                }
-            }
-            Ok(builder)
-        };
+        let mut certificates = Vec::new();
+        for pem in &settings.certificates {
+            certificates.extend(reqwest::Certificate::from_pem_bundle(pem)?);
+        }
         Ok(Self {
-            http: builder()?.build()?,
-            http_here: builder()?.no_proxy().build()?,
+            http: OnceLock::new(),
+            http_here: OnceLock::new(),
+            certificates,
+            connect: settings.connect,
             credentials: settings.credentials,
             tokens: Tokens::default(),
             retries: settings.retries,
             stall: settings.stall,
         })
+    }
+
+    fn http(&self, url: &Url) -> Result<&reqwest::Client, RequestError> {
+        let here = is_loopback(url);
+        let place = if here { &self.http_here } else { &self.http };
+        if let Some(client) = place.get() {
+            return Ok(client);
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("minato/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.connect)
+            .redirect(reqwest::redirect::Policy::custom(follow));
+        for certificate in &self.certificates {
+            builder = builder.add_root_certificate(certificate.clone());
+        }
+        let builder = if here { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(|error| broken(url, &error))?;
+        Ok(place.get_or_init(|| client))
     }
 
     pub(crate) fn stall(&self) -> Duration {
@@ -201,7 +218,7 @@ impl Transport {
         request: Request<'_>,
         authorization: Option<Secret>,
     ) -> Result<Response, RequestError> {
-        let mut builder = self.http(url).get(url.clone());
+        let mut builder = self.http(url)?.get(url.clone());
         if let Some(accept) = request.accept {
             builder = builder.header(ACCEPT, accept);
         }
@@ -224,10 +241,6 @@ impl Transport {
             Ok(Err(error)) => Err(broken(url, &error)),
             Err(_) => Err(RequestError::Stalled { url: url.to_string(), seconds: self.stall.as_secs() }),
         }
-    }
-
-    fn http(&self, url: &Url) -> &reqwest::Client {
-        if is_loopback(url) { &self.http_here } else { &self.http }
     }
 
     async fn authorize(
@@ -261,16 +274,16 @@ impl Transport {
         let url = token_url(endpoint, realm, service, scope)?;
         let known = credential.is_some();
         let request = match credential {
-            None => self.http(&url).get(url.clone()),
+            None => self.http(&url)?.get(url.clone()),
             Some(Credential::Password { user, password }) => {
                 let basic = Authorization::basic(&user, &password);
-                self.http(&url).get(url.clone()).header(AUTHORIZATION, basic.value.reveal())
+                self.http(&url)?.get(url.clone()).header(AUTHORIZATION, basic.value.reveal())
             }
             Some(Credential::IdentityToken(token)) => {
                 let bare = without_query(&url);
                 let form = token_form(&token, service.unwrap_or_default(), scope);
                 let kind = "application/x-www-form-urlencoded";
-                self.http(&bare).post(bare).header("Content-Type", kind).body(form)
+                self.http(&bare)?.post(bare).header("Content-Type", kind).body(form)
             }
         };
         let response = self.within_stall(&url, request.send()).await?;
