@@ -223,7 +223,8 @@ fn legacy_groups(legacy: &[LegacyMount], group: &Path, access: &str) -> Vec<Valu
     let mut mounts = Vec::new();
     for LegacyMount { controllers, folder } in legacy {
         let joint = folder.file_name().map(|name| name.to_string_lossy().into_owned()).into_iter();
-        let mut names: Vec<_> = joint.chain(controllers.iter().cloned()).collect();
+        let controllers = controllers.iter().filter(|name| !name.contains('=')).cloned();
+        let mut names: Vec<_> = joint.chain(controllers).collect();
         names.dedup();
         mounts.extend(names.into_iter().map(|name| {
             let options = ["bind", "nosuid", "noexec", "nodev", "relatime", access];

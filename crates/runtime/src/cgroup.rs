@@ -34,7 +34,8 @@ pub(crate) struct LegacyMount {
     pub(crate) folder: PathBuf,
 }
 
-/// The controllers of version 1; other options of a mount are not controllers.
+/// The controllers of version 1; other options of a mount are not controllers. A hierarchy with a name has none, but
+/// engines make groups in it.
 const LEGACY_CONTROLLERS: &[&str] = &[
     "cpu",
     "cpuacct",
@@ -71,7 +72,7 @@ impl Hierarchies {
                 "cgroup" if folder.starts_with(root) => {
                     let controllers: Vec<_> = options
                         .split(',')
-                        .filter(|word| LEGACY_CONTROLLERS.contains(word))
+                        .filter(|word| LEGACY_CONTROLLERS.contains(word) || word.starts_with("name="))
                         .map(str::to_owned)
                         .collect();
                     let seen = legacy.iter().any(|mount| mount.controllers == controllers);
@@ -368,7 +369,10 @@ mod tests {
     fn controllers_are_where_version_1_mounts_them() {
         let Hierarchies::Legacy(mounts) = Hierarchies::parse(HYBRID) else { panic!("not legacy") };
         let folders: Vec<_> = mounts.iter().map(|mount| mount.folder.to_str().unwrap()).collect();
-        assert_eq!(folders, ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory"]);
+        assert_eq!(
+            folders,
+            ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/systemd"]
+        );
         let unified = "30 24 0:25 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
         assert_eq!(Hierarchies::parse(unified), Hierarchies::Unified("/sys/fs/cgroup".into()));
         assert_eq!(Hierarchies::parse("nothing"), Hierarchies::Absent);

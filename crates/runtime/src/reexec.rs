@@ -56,7 +56,7 @@ pub(crate) fn spawn_shim(folder: &Path, engine: &Engine, channel: &OwnedFd) -> i
 /// The program again, with the same arguments, from a file that nobody can write to. For a shim that only became able
 /// to mount after it was started. Returns when that is impossible.
 pub(crate) fn again_protected(folder: &Path, engine: &Engine) -> io::Error {
-    let program = match read_only_mount() {
+    let program = match read_only_mount().or_else(|_| sealed_copy()) {
         Ok(program) => program,
         Err(error) => return error,
     };
@@ -132,9 +132,16 @@ fn protected_program() -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(&program, CHANNEL + 7)?)
 }
 
+/// By name and not by `/proc/self/exe`, which leads to a mount that this process may have left behind; the name must
+/// still be that of this very file.
 fn read_only_mount() -> io::Result<OwnedFd> {
+    let name = fs::read_link("/proc/self/exe")?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = rustix::mount::open_tree(rustix::fs::CWD, "/proc/self/exe", flags)?;
+    let tree = rustix::mount::open_tree(rustix::fs::CWD, name, flags)?;
+    let (found, own) = (rustix::fs::fstat(&tree)?, rustix::fs::stat("/proc/self/exe")?);
+    if (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the program was replaced on disk"));
+    }
     set_read_only(tree.as_fd())?;
     Ok(tree)
 }

@@ -66,7 +66,6 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("", "mount /sys", "read-only by the mount; the engine has it in the file system's options, too"),
     ("", "mount /sys/fs/cgroup", "ours is read-only, and not mounted twice over"),
     ("", "write /sys/fs/cgroup", "ours is read-only"),
-    ("", "mount /sys/fs/cgroup/systemd", "a hierarchy without controllers; ours has no group in it"),
     ("", "limit devices", "Docker's list, with the console; runc's own list has tun instead"),
     ("", "call 4", "newer than this machine's libseccomp (2.5), which does not ask the profile"),
     ("crun", "mount /proc/", "crun mounts the host's /dev/null, and leaves out nosuid, nodev, noexec"),

@@ -44,11 +44,15 @@ pub(super) fn pretend_control_groups(
     let Hierarchies::Legacy(mounts) = hierarchies else { return Ok(()) };
     for LegacyMount { folder, .. } in mounts {
         let group = folder.join(name);
-        let made = fs::create_dir_all(&group)
+        fs::create_dir_all(&group)
             .and_then(|()| fs::write(group.join("cgroup.procs"), ""))
-            .and_then(|()| fs::write(group.join("cpuset.cpus"), "0"))
-            .and_then(|()| fs::write(group.join("cpuset.mems"), "0"));
-        made.map_err(failed)?;
+            .map_err(failed)?;
+        // Values that libcontainer looks for from the root down.
+        for level in group.ancestors().take_while(|level| level.starts_with(folder)) {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                fs::write(level.join(file), "0").map_err(failed)?;
+            }
+        }
     }
     Ok(())
 }
