@@ -15,6 +15,7 @@ mod config;
 mod digest;
 mod fields;
 pub mod layer;
+pub mod layout;
 mod manifest;
 mod platform;
 mod reference;

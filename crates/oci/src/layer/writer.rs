@@ -71,18 +71,32 @@ impl<W: Write> TarWriter<W> {
     /// # Errors
     /// When the entry is out of order, is named like a whiteout and is none, or the content has another length.
     pub fn append(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), WriteError> {
-        self.check(entry)?;
         let failed = |source| WriteError::Io { path: entry.path.clone(), source };
-        let (header, records) = encode(entry)?;
-        if !records.is_empty() {
-            self.write_pax(&records).map_err(failed)?;
-        }
-        self.out.write_all(&header).map_err(failed)?;
+        self.start(entry)?;
         if let Kind::File { size } = entry.kind {
             self.copy(entry, content, size)?;
             self.out.write_all(&[0; BLOCK][..padding(size)]).map_err(failed)?;
         }
-        self.last = Some((entry.path.clone(), entry.kind == Kind::Opaque));
+        Ok(())
+    }
+
+    /// Writes a file whose content is written rather than read; `fill` writes exactly the entry's size.
+    ///
+    /// # Errors
+    /// As [`TarWriter::append`], and when `fill` fails.
+    pub fn append_written<E: From<WriteError>>(
+        &mut self,
+        entry: &Entry,
+        fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |source| WriteError::Io { path: entry.path.clone(), source };
+        self.start(entry)?;
+        let mut counted = Counted { out: &mut self.out, written: 0 };
+        fill(&mut counted)?;
+        if counted.written != entry.size() {
+            return Err(WriteError::Length { path: entry.path.clone(), expected: entry.size() }.into());
+        }
+        self.out.write_all(&[0; BLOCK][..padding(entry.size())]).map_err(failed)?;
         Ok(())
     }
 
@@ -94,6 +108,19 @@ impl<W: Write> TarWriter<W> {
         self.out.write_all(&[0; 2 * BLOCK])?;
         self.out.flush()?;
         Ok(self.out)
+    }
+
+    /// Writes what stands before an entry's content.
+    fn start(&mut self, entry: &Entry) -> Result<(), WriteError> {
+        self.check(entry)?;
+        let failed = |source| WriteError::Io { path: entry.path.clone(), source };
+        let (header, records) = encode(entry)?;
+        if !records.is_empty() {
+            self.write_pax(&records).map_err(failed)?;
+        }
+        self.out.write_all(&header).map_err(failed)?;
+        self.last = Some((entry.path.clone(), entry.kind == Kind::Opaque));
+        Ok(())
     }
 
     fn check(&self, entry: &Entry) -> Result<(), WriteError> {
@@ -144,6 +171,24 @@ impl<W: Write> TarWriter<W> {
             self.out.write_all(&self.buffer[..count]).map_err(failed)?;
             left -= count as u64;
         }
+    }
+}
+
+/// Counts what is written.
+struct Counted<'a, W> {
+    out: &'a mut W,
+    written: u64,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.written += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -138,12 +138,22 @@ impl Store {
         }
     }
 
-    /// Writes the layer's uncompressed tar from its tree, checked against its digest.
+    /// Writes the layer's uncompressed tar, checked against its digest: from the blob that it came from, else from its
+    /// tree.
     ///
     /// # Errors
-    /// When the tree does not give the tar that the layer was made of, as with layers of other tools.
+    /// When neither gives the tar that the layer was made of. What was written by then is to be thrown away.
     pub fn write_layer<W: Write>(&self, layer: &Layer, out: W) -> Result<W, LayerError> {
-        let tee = layer::write_tar(&layer.path, Tee { out, digester: Digester::default() })?;
+        let mut tee = Tee { out, digester: Digester::default() };
+        match layer.blob.filter(|blob| self.has_blob(blob)) {
+            Some(blob) => {
+                let file = self.open_blob(&blob)?;
+                let tar = Compression::detecting_reader(file, Limits::default());
+                let copied = tar.and_then(|mut tar| io::copy(&mut tar, &mut tee));
+                copied.map_err(LayerError::Decompress)?;
+            }
+            None => tee = layer::write_tar(&layer.path, tee)?,
+        }
         match tee.digester.finish().0 {
             found if found == layer.diff_id => Ok(tee.out),
             found => Err(StoreError::Digest { expected: layer.diff_id, found }.into()),
