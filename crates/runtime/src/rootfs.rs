@@ -84,18 +84,29 @@ impl Overlay<'_> {
         })
     }
 
-    /// The kernel wants the uppermost first.
+    /// The kernel wants the uppermost first, and none twice: of equal ones only the uppermost shows.
     fn open_lowers(&self) -> Result<Vec<OwnedFd>, StartError> {
-        let opened = self.layers.iter().rev().map(|layer| open_folder(layer));
+        let mut layers: Vec<&PathBuf> = Vec::new();
+        for layer in self.layers.iter().rev() {
+            if !layers.contains(&layer) {
+                layers.push(layer);
+            }
+        }
+        let opened = layers.into_iter().map(|layer| open_folder(layer));
         opened.collect::<Result<_, _>>().map_err(|reason| StartError::Rootfs { reason })
     }
 
-    /// Folders by descriptor: mount options end at one page, and paths may hold ':' and ','.
+    /// Folders by descriptor: mount options end at one page, and paths may hold ':' and ','. An upper folder must be
+    /// complete without its lowers, because layers are made of it: no redirects, no files without content.
     fn options(&self, lowers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd) -> String {
         let path = |folder: &OwnedFd| format!("/proc/self/fd/{}", folder.as_raw_fd());
         let lower = lowers.iter().map(path).collect::<Vec<_>>().join(":");
         let xattr = if self.in_user_namespace { ",userxattr" } else { "" };
-        format!("lowerdir={lower},upperdir={},workdir={}{xattr}", path(upper), path(work))
+        format!(
+            "lowerdir={lower},upperdir={},workdir={},index=off,redirect_dir=off,metacopy=off{xattr}",
+            path(upper),
+            path(work)
+        )
     }
 }
 

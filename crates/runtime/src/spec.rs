@@ -57,6 +57,8 @@ pub struct ContainerSpec {
     pub rlimits: Vec<Rlimit>,
     /// The kernel's preference when memory runs out, −1000 to 1000.
     pub oom_score_adj: Option<i32>,
+    /// The container ends with this process, and nothing of it is left then.
+    pub tied_to: Option<Identity>,
 }
 
 impl ContainerSpec {
@@ -84,6 +86,7 @@ impl ContainerSpec {
             sysctls: BTreeMap::new(),
             rlimits: Vec::new(),
             oom_score_adj: None,
+            tied_to: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::outcome::StartError;
 pub(crate) struct User {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Supplementary groups, sorted, `gid` not repeated.
+    /// Supplementary groups, sorted; `gid` is one of them, as with every engine since CVE-2022-36109.
     pub(crate) groups: Vec<u32>,
     pub(crate) home: String,
 }
@@ -50,7 +50,7 @@ fn look_up(user: &str, extra: &[u32], passwd: &str, group: &str) -> Result<User,
     if let (Some(account), None) = (&entry, group_name) {
         groups.extend(memberships(group, account.name));
     }
-    groups.retain(|other| *other != gid);
+    groups.push(gid);
     groups.sort_unstable();
     groups.dedup();
     let home = entry.as_ref().map_or("/", |account| account.home);
@@ -108,15 +108,15 @@ mod tests {
 
     #[test]
     fn every_form_of_user_is_resolved_as_docker_does() {
-        let root = Ok((0, 0, vec![10], "/root".to_owned()));
+        let root = Ok((0, 0, vec![0, 10], "/root".to_owned()));
         assert_eq!(user(""), root);
         assert_eq!(user("root"), root);
-        assert_eq!(user("node"), Ok((1000, 1000, vec![10, 29], "/home/node".to_owned())));
+        assert_eq!(user("node"), Ok((1000, 1000, vec![10, 29, 1000], "/home/node".to_owned())));
         assert_eq!(user("1000"), user("node"));
-        assert_eq!(user("node:audio"), Ok((1000, 29, vec![], "/home/node".to_owned())));
-        assert_eq!(user("4242:77"), Ok((4242, 77, vec![], "/".to_owned())));
-        assert_eq!(user("4242"), Ok((4242, 0, vec![], "/".to_owned())));
-        assert_eq!(user("web"), Ok((33, 33, vec![29], "/".to_owned())));
+        assert_eq!(user("node:audio"), Ok((1000, 29, vec![29], "/home/node".to_owned())));
+        assert_eq!(user("4242:77"), Ok((4242, 77, vec![77], "/".to_owned())));
+        assert_eq!(user("4242"), Ok((4242, 0, vec![0], "/".to_owned())));
+        assert_eq!(user("web"), Ok((33, 33, vec![29, 33], "/".to_owned())));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod support;
 
 use std::process::{Command, Stdio};
 
-use minato_runtime::{Engine, ExitOutcome, Identity, Runtime, Signal, State};
+use minato_runtime::{ContainerSpec, Engine, ExitOutcome, Identity, Runtime, Signal, State};
 use support::{Bench, Missing, eventually, exec, exit_of, nothing_is_left, output, run, shell};
 
 fn main() {
@@ -20,6 +20,7 @@ fn main() {
             a_killed_shim_leaves_a_container_that_can_be_removed,
         ),
         ("a_killed_caller_takes_nothing_along", a_killed_caller_takes_nothing_along),
+        ("a_tied_container_ends_with_its_owner", a_tied_container_ends_with_its_owner),
         ("another_process_adopts", another_process_adopts),
         ("an_ended_container_waits_for_its_adopter", an_ended_container_waits_for_its_adopter),
         ("two_hundred_starts_leave_nothing", two_hundred_starts_leave_nothing),
@@ -84,6 +85,24 @@ fn a_killed_caller_takes_nothing_along() -> Result<(), Missing> {
         shim.signal(Signal::KILL).unwrap();
         exit_of(&shim);
         shim.release().unwrap();
+    }
+    nothing_is_left();
+    Ok(())
+}
+
+fn a_tied_container_ends_with_its_owner() -> Result<(), Missing> {
+    {
+        let bench = Bench::new()?;
+        let mut owner = Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut spec = bench.shell("while :; do sleep 0.01; done");
+        spec.tied_to = Some(Identity::of(owner.id()).unwrap());
+        bench.runtime.start(&spec).unwrap();
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        eventually("it is gone", || bench.runtime.list().unwrap().is_empty());
+        let late = ContainerSpec { id: bench.shell("").id, ..spec };
+        bench.runtime.start(&late).unwrap();
+        eventually("it is gone at once", || bench.runtime.list().unwrap().is_empty());
     }
     nothing_is_left();
     Ok(())

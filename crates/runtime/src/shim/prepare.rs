@@ -14,7 +14,7 @@ use crate::cgroup::{self, Cgroup, Hierarchies};
 use crate::inside::{Entry, Root};
 use crate::outcome::{StartError, Warning};
 use crate::seccomp;
-use crate::spec::{ContainerSpec, HostEntry, Mount, Rlimit, Rootfs, Seccomp};
+use crate::spec::{ContainerSpec, HostEntry, Mount, Network, Rlimit, Rootfs, Seccomp};
 use crate::user::{self, User};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -66,7 +66,8 @@ pub(super) fn prepare(
     Ok(Prepared { plan, cgroup: group.cgroup, warnings })
 }
 
-/// The container's environment with what Docker adds: `PATH`, `HOSTNAME` and `HOME` where absent.
+/// The container's environment with what Docker adds: `PATH`, `HOME` and, unless the network is the host's, `HOSTNAME`
+/// where absent.
 fn environment(spec: &ContainerSpec, user: &User) -> Vec<(String, String)> {
     let mut env = spec.env.clone();
     let mut add = |name: &str, value: &str| {
@@ -75,7 +76,9 @@ fn environment(spec: &ContainerSpec, user: &User) -> Vec<(String, String)> {
         }
     };
     add("PATH", DEFAULT_PATH);
-    add("HOSTNAME", &spec.hostname);
+    if spec.network != Network::Host {
+        add("HOSTNAME", &spec.hostname);
+    }
     add("HOME", &user.home);
     env
 }

@@ -135,8 +135,8 @@ impl Program {
     fn change_ids(&self) -> rustix::io::Result<()> {
         let groups: Vec<_> = self.user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         match rustix::thread::set_thread_groups(&groups) {
-            // An ordinary user's namespace can't change groups; with none wanted nothing is lost.
-            Err(rustix::io::Errno::PERM) if groups.is_empty() => {}
+            // An ordinary user's namespace can't change groups; with no other wanted nothing is lost.
+            Err(rustix::io::Errno::PERM) if self.user.groups.iter().all(|other| *other == self.user.gid) => {}
             other => other?,
         }
         let (uid, gid) = (Uid::from_raw(self.user.uid), Gid::from_raw(self.user.gid));

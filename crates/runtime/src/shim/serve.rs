@@ -56,7 +56,16 @@ pub(super) struct Container {
     init: OwnedFd,
     clients: Vec<Client>,
     listeners: Vec<(SocketAddrV4, OwnedFd)>,
+    /// The process with which the container ends.
+    owner: Owner,
     released: bool,
+}
+
+enum Owner {
+    /// The container is on its own.
+    Nobody,
+    Alive(OwnedFd),
+    Gone,
 }
 
 /// One connection.
@@ -81,6 +90,7 @@ enum Role {
 enum Event {
     Connection,
     Exit,
+    OwnerGone,
     Output(Stream),
     Client(usize),
     ProgramEnd(usize),
@@ -102,6 +112,8 @@ impl Container {
     ) -> io::Result<Self> {
         let folder = folder.to_owned();
         let init = record.init.as_ref().map_or(Err(io::ErrorKind::NotFound.into()), own_child)?;
+        let owner = spec.tied_to.as_ref().map(|owner| owner.pidfd().map_or(Owner::Gone, Owner::Alive));
+        let owner = owner.unwrap_or(Owner::Nobody);
         Ok(Self {
             folder,
             spec,
@@ -116,6 +128,7 @@ impl Container {
             init,
             clients: Vec::new(),
             listeners: Vec::new(),
+            owner,
             released: false,
         })
     }
@@ -128,9 +141,13 @@ impl Container {
     /// Until released.
     pub(super) fn serve(&mut self) {
         while !self.released {
+            if matches!(self.owner, Owner::Gone) && self.end_with_owner() {
+                return;
+            }
             for event in self.next_events() {
                 match event {
                     Event::Exit => self.note_exit(),
+                    Event::OwnerGone => self.owner = Owner::Gone,
                     Event::Output(stream) => self.copy_output(stream),
                     Event::Connection => self.accept(),
                     Event::Client(index) => self.hear(index),
@@ -141,11 +158,26 @@ impl Container {
         }
     }
 
+    /// Nobody is left who would release the container. Says whether it is gone.
+    fn end_with_owner(&mut self) -> bool {
+        if self.record.exit.is_none() {
+            let _ended = signal::send(&self.init, Signal::KILL);
+            return false;
+        }
+        self.listeners.clear();
+        self.network.leave(&self.spec.network, &self.folder);
+        let _left_for_remove = self.clean_up();
+        true
+    }
+
     /// Waits until something happens.
     fn next_events(&self) -> Vec<Event> {
         let mut watched = vec![(Event::Connection, &self.control)];
         if self.record.exit.is_none() {
             watched.push((Event::Exit, &self.init));
+        }
+        if let Owner::Alive(owner) = &self.owner {
+            watched.push((Event::OwnerGone, owner));
         }
         for (stream, descriptor) in
             [(Stream::Stdout, &self.outputs.stdout), (Stream::Stderr, &self.outputs.stderr)]
