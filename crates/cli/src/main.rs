@@ -1,2 +1,67 @@
-//! The `minato` program.
-fn main() {}
+//! The `minato` program: reads the command line, wires the crates together, prints, and says how it went by its exit code.
+
+mod adapter;
+mod application;
+mod arguments;
+mod engine;
+mod exit;
+#[cfg(feature = "failpoints")]
+mod fail_points;
+mod findings;
+mod images;
+mod log_files;
+mod machine;
+mod print;
+mod repository;
+mod verb;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Verb};
+use exit::Failure;
+use machine::Machine;
+use print::Printer;
+
+fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    fail_points::arm();
+    // The same file is supervisor and shim: those never return from here.
+    minato_workload::reexec();
+    let arguments = Arguments::parse();
+    let printer = Printer::new();
+    match start(&printer, arguments) {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(failure) => {
+            print::failure(&printer, &failure);
+            failure.code()
+        }
+    }
+}
+
+fn start(printer: &Printer, arguments: Arguments) -> Result<(), Failure> {
+    let machine = Machine::new(&arguments.machine)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(run(&machine, printer, arguments.verb));
+    // Threads that still read a registry must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Up(arguments) => verb::up::run(machine, printer, &arguments).await,
+        Verb::Build(arguments) => verb::build::run(machine, printer, &arguments),
+        Verb::Images(arguments) => verb::images::run(machine, &arguments),
+        Verb::Check(arguments) => verb::check::run(printer, &arguments),
+        Verb::Diff(arguments) => verb::diff::run(machine, printer, &arguments).await,
+        Verb::Status(arguments) => verb::status::run(machine, &arguments).await,
+        Verb::Logs(arguments) => verb::logs::run(machine, printer, &arguments).await,
+        Verb::Exec(arguments) => verb::exec::run(machine, &arguments).await,
+        Verb::History(arguments) => verb::history::run(machine, &arguments).await,
+        Verb::Rollback(arguments) => verb::rollback::run(machine, printer, &arguments).await,
+        Verb::Delete(arguments) => verb::delete::run(machine, printer, &arguments).await,
+    }
+}

@@ -14,6 +14,7 @@
 mod control;
 mod decide;
 mod engine;
+mod kept_logs;
 mod moment;
 mod proxy;
 pub mod spec;
@@ -21,6 +22,7 @@ mod status;
 mod supervisor;
 
 pub use control::{EngineChoice, Supervisor, SupervisorError, SupervisorOptions, Watch};
+pub use kept_logs::{KeptLogs, kept_logs};
 pub use moment::Moment;
 pub use spec::{Service, ServiceKey, Workload, WorkloadKey};
 pub use status::{

@@ -240,6 +240,13 @@ pub struct ContainerStatus {
     pub logs: PathBuf,
 }
 
+impl ContainerStatus {
+    /// Whether its program runs now.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ContainerState::Running { .. })
+    }
+}
+
 /// What a container does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContainerState {

@@ -34,7 +34,7 @@ pub(super) fn lower(field: &Field, initial: bool, scope: &Scope, volumes: &mut V
         user: security::user(&pod_security, &own_security, &image.config),
         extra_groups: security::extra_groups(&pod_security),
         limits: limits::lower(&field.get("resources")),
-        security: security::lower(&pod_security, &own_security),
+        security: security::lower(&pod_security, &own_security, scope.inputs.options.insecure),
         mounts: volume::mounts(field, &declared, volumes),
         startup,
         readiness,

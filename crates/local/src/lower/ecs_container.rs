@@ -45,7 +45,7 @@ pub(super) fn lower(
         user: definition.user.clone().unwrap_or_else(|| config.user.clone()),
         extra_groups: Vec::new(),
         limits: limits(definition, task),
-        security: security(definition),
+        security: security(definition, inputs.options.insecure),
         mounts: mounts(definition, field, volumes),
         startup,
         readiness,
@@ -143,7 +143,7 @@ fn limits(definition: &ContainerDefinition, task: &TaskDefinition) -> Limits {
     }
 }
 
-fn security(definition: &ContainerDefinition) -> Security {
+fn security(definition: &ContainerDefinition, insecure: bool) -> Security {
     let names = |names: &[String]| -> Vec<String> {
         names.iter().map(|name| name.trim_start_matches("CAP_").to_ascii_uppercase()).collect()
     };
@@ -154,6 +154,7 @@ fn security(definition: &ContainerDefinition) -> Security {
         no_new_privileges: false,
         read_only_root: definition.readonly_root_filesystem,
         seccomp_unconfined: false,
+        insecure,
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn extra_groups(pod: &Field) -> Vec<u32> {
 }
 
 /// Privileges. `insecure` lifts nothing by itself: it lets the runtime go on where it can't enforce.
-pub(super) fn lower(pod: &Field, container: &Field) -> Security {
+pub(super) fn lower(pod: &Field, container: &Field, insecure: bool) -> Security {
     warn_not_enforced(pod, POD_FIELDS);
     warn_not_enforced(container, CONTAINER_FIELDS);
     let capabilities = container.get("capabilities");
@@ -73,6 +73,7 @@ pub(super) fn lower(pod: &Field, container: &Field) -> Security {
         no_new_privileges: flag("allowPrivilegeEscalation") == Some(false),
         read_only_root: flag("readOnlyRootFilesystem").unwrap_or(false),
         seccomp_unconfined: seccomp_unconfined(&either(pod, container, "seccompProfile")),
+        insecure,
     }
 }
 

@@ -39,8 +39,8 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// As [`Supervisor::connect_or_start`], but only where something is recorded that should run since this machine's
-    /// start; `None` means that nothing runs. [`Supervisor::recorded`] tells what a reboot stopped.
+    /// As [`Supervisor::connect_or_start`], but only where one runs or something is recorded that should run; `None`
+    /// means that there is nothing to ask about. What a reboot stopped is told, and not started.
     pub async fn connect(
         data: &Path,
         options: &SupervisorOptions,

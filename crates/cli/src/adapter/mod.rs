@@ -1,0 +1,12 @@
+//! What stands between the crates: each adapter fits one crate's seam with another crate, or with the printer.
+
+mod build_progress;
+mod pull_progress;
+mod registries;
+mod secrets;
+mod sync_events;
+
+pub use build_progress::BuildProgress;
+pub use registries::Registries;
+pub use secrets::secrets_of;
+pub use sync_events::{SyncEvents, describe};

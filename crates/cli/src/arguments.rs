@@ -1,0 +1,261 @@
+//! The command line, as typed: flags and operands become these types once, and nothing below reads `argv` again.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// From a Git repository to healthy containers.
+#[derive(Debug, Parser)]
+#[command(name = "minato", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done and healthy; 1 the answer is no; 2 it could not be asked.")]
+pub struct Arguments {
+    #[command(flatten)]
+    pub machine: MachineArguments,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Where this machine keeps things, and how it reaches registries: the same for every verb.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArguments {
+    /// Folder for images, state and running containers [default: /var/lib/minato as root, else ~/.local/share/minato]
+    #[arg(long, global = true, env = "MINATO_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Ask this address instead of a registry, e.g. docker.io=http://127.0.0.1:5000 (repeatable)
+    #[arg(
+        long,
+        global = true,
+        env = "MINATO_REGISTRY_MIRROR",
+        value_name = "REGISTRY=URL",
+        value_delimiter = ','
+    )]
+    pub registry_mirror: Vec<String>,
+    /// Speak plain HTTP to this registry (repeatable)
+    #[arg(long, global = true, value_name = "REGISTRY")]
+    pub plain_http: Vec<String>,
+    /// Certificate authority (PEM) that registries may have beside the system's (repeatable)
+    #[arg(long, global = true, env = "MINATO_REGISTRY_CA", value_name = "FILE", value_delimiter = ',')]
+    pub registry_ca: Vec<PathBuf>,
+    /// What makes containers: embedded, or the command crun or runc
+    #[arg(long, global = true, env = "MINATO_ENGINE", value_name = "ENGINE", default_value = "embedded")]
+    pub engine: String,
+    /// Run containers even where this host can't enforce what protects it (seccomp, capabilities)
+    #[arg(long, global = true)]
+    pub insecure: bool,
+}
+
+/// What to do. One file per verb under `verb/`.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Check, build and run a repository on this machine
+    Up(UpArguments),
+    /// Build the image of a folder with a Dockerfile
+    Build(BuildArguments),
+    /// List the images on this machine
+    Images(ImagesArguments),
+    /// Check the Dockerfile and the manifests of a repository
+    Check(CheckArguments),
+    /// Show what `up` would change
+    Diff(DiffArguments),
+    /// Show what runs and whether it is healthy
+    Status(StatusArguments),
+    /// Show what the containers wrote
+    Logs(LogsArguments),
+    /// Run a command inside a running container
+    Exec(ExecArguments),
+    /// List the revisions of an application
+    History(HistoryArguments),
+    /// Go back to an earlier revision
+    Rollback(RollbackArguments),
+    /// Stop an application and remove everything it left on this machine
+    Delete(DeleteArguments),
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    #[default]
+    Table,
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct OutputArguments {
+    /// Print as a table, JSON or YAML
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Output,
+}
+
+/// Which repository, and which of its files.
+#[derive(Debug, Clone, Args)]
+pub struct RepositoryArguments {
+    /// Folder of the repository
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The Application, manifest, folder or ECS document to deploy, instead of the one found
+    #[arg(long, value_name = "FILE")]
+    pub app: Option<PathBuf>,
+    /// Let this rule pass (repeatable)
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub allow: Vec<String>,
+}
+
+/// How an image is made.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Build")]
+pub struct ImageArguments {
+    /// Value of a build argument; without =VALUE it comes from the environment (repeatable)
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
+    /// Do every step again
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Certificate authorities (PEM) that RUN steps trust; never part of the image
+    #[arg(long, env = "MINATO_BUILD_CA", value_name = "FILE")]
+    pub build_ca: Option<PathBuf>,
+    /// Environment variable for RUN steps that is not part of the image (repeatable)
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_env: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct UpArguments {
+    #[command(flatten)]
+    pub repository: RepositoryArguments,
+    #[command(flatten)]
+    pub image: ImageArguments,
+    /// Build and deploy again whenever a file changes
+    #[arg(short, long, conflicts_with = "detach")]
+    pub watch: bool,
+    /// Return when healthy, also on a terminal
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Don't wait for another `up` of this application: say who holds it
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BuildArguments {
+    /// Folder to build from
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The Dockerfile [default: DIR/Dockerfile]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Name of the image (repeatable) [default: the folder's name]
+    #[arg(short, long, value_name = "REFERENCE")]
+    pub tag: Vec<String>,
+    /// Stop at this stage
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// Label of the image (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+    #[command(flatten)]
+    pub image: ImageArguments,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct ImagesArguments {
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    pub repository: RepositoryArguments,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    #[command(flatten)]
+    pub repository: RepositoryArguments,
+    #[command(flatten)]
+    pub image: ImageArguments,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+/// Which application: its name, or its folder.
+#[derive(Debug, Clone, Args)]
+pub struct ApplicationArguments {
+    /// Name or folder of the application [default: the only one, or this folder's]
+    #[arg(value_name = "APPLICATION")]
+    pub application: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    #[command(flatten)]
+    pub application: ApplicationArguments,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArguments {
+    #[command(flatten)]
+    pub application: ApplicationArguments,
+    /// Keep printing what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only this container
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Only the last lines of each container
+    #[arg(long, value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Also replicas that are gone
+    #[arg(long)]
+    pub previous: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExecArguments {
+    /// Name or folder of the application
+    #[arg(value_name = "APPLICATION")]
+    pub application: String,
+    /// Only this container [default: the first]
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Only this replica [default: the first that is ready]
+    #[arg(long, value_name = "ID")]
+    pub replica: Option<String>,
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    #[command(flatten)]
+    pub application: ApplicationArguments,
+    #[command(flatten)]
+    pub output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    #[command(flatten)]
+    pub application: ApplicationArguments,
+    /// The revision's number in `history` [default: the last healthy one before the current]
+    #[arg(long, value_name = "NUMBER")]
+    pub to: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct DeleteArguments {
+    #[command(flatten)]
+    pub application: ApplicationArguments,
+    /// Every application on this machine
+    #[arg(long, conflicts_with = "application")]
+    pub all: bool,
+}

@@ -1,0 +1,191 @@
+//! The images of a deployment: ours are built, the others pulled, and Objects get what was built.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use minato_build::{Builder, Built, Cancelled, PassThrough, PassedFile, Request};
+use minato_oci::{Digest, Image, Platform, Reference};
+use minato_resource::{Object, SourceFile};
+use minato_source::{ImageBuild, Replacement, Revision};
+
+use crate::adapter::{BuildProgress, Registries};
+use crate::arguments::ImageArguments;
+use crate::exit::Failure;
+use crate::machine::Machine;
+use crate::print::Printer;
+use crate::repository::Repository;
+
+/// Desired Objects that name the images of this revision, and what those images are.
+pub struct Deployable {
+    pub objects: Vec<Object>,
+    /// Image as the Objects write it → its identity on this machine.
+    pub images: BTreeMap<String, Digest>,
+    /// The revision's name: the tag of the first image that was built, else the commit.
+    pub revision: String,
+}
+
+/// Builds and pulls everything that a repository needs.
+pub async fn prepare(
+    machine: &Machine,
+    printer: &Printer,
+    repository: &Repository,
+    arguments: &ImageArguments,
+) -> Result<Deployable, Failure> {
+    let store = machine.store()?;
+    let registries = Registries::new(machine.registry_client()?, &store, printer);
+    let mut images = BTreeMap::new();
+    let mut replacements = Vec::new();
+    let mut revision = None;
+    let ours = repository.images.iter().map(|image| (Some(&image.repository), &image.build));
+    for (name, build) in ours.chain(repository.alone.iter().map(|build| (None, build))) {
+        let built = build_one(machine, &registries, repository, build, arguments)?;
+        let name = match name {
+            Some(name) => name.clone(),
+            None => repository.application.name.as_str().parse()?,
+        };
+        let tag = Revision::tag(repository.revision.as_ref(), &built.id.hex());
+        store.tag(&name.with_tag(&tag)?, &built.id)?;
+        let image = format!("{}@{}", name.with_tag(&tag)?, built.id);
+        images.insert(image.clone(), built.id);
+        revision.get_or_insert(tag);
+        replacements.push((Replacement { repository: name, image }, built));
+    }
+    let objects = objects(repository, &replacements)?;
+    pull_others(&registries, &objects, &mut images).await?;
+    let revision =
+        revision.unwrap_or_else(|| Revision::tag(repository.revision.as_ref(), &hash_of(&objects)));
+    Ok(Deployable { objects, images, revision })
+}
+
+fn objects(repository: &Repository, built: &[(Replacement, Image)]) -> Result<Vec<Object>, Failure> {
+    if let (Some(_), Some((replacement, image))) = (&repository.alone, built.first()) {
+        let name = &repository.application.name;
+        return Ok(minato_source::dockerfile_alone(name, &replacement.image, &image.config.config)?);
+    }
+    let replacements: Vec<Replacement> = built.iter().map(|(replacement, _)| replacement.clone()).collect();
+    let replaced = repository.objects.iter().map(|object| minato_source::substitute(object, &replacements));
+    Ok(replaced.collect::<Result<_, _>>()?)
+}
+
+/// What the files say when nothing is built: the rendered Objects themselves.
+fn hash_of(objects: &[Object]) -> String {
+    let text: String = objects.iter().map(|object| object.value().to_string()).collect();
+    Digest::sha256(text).hex()
+}
+
+async fn pull_others(
+    registries: &Registries<'_>,
+    objects: &[Object],
+    images: &mut BTreeMap<String, Digest>,
+) -> Result<(), Failure> {
+    let uses = objects.iter().flat_map(minato_source::image_uses);
+    let wanted: BTreeSet<String> =
+        uses.map(|image| image.text).filter(|text| !images.contains_key(text)).collect();
+    for text in wanted {
+        let reference: Reference = text.parse().with_context(|| format!("image {text:?}"))?;
+        let id = match registries.store.resolve(&reference)? {
+            Some(id) => id,
+            None => registries.pull(&reference, &Platform::host()).await?.id,
+        };
+        images.insert(text, id);
+    }
+    Ok(())
+}
+
+fn build_one(
+    machine: &Machine,
+    registries: &Registries<'_>,
+    repository: &Repository,
+    build: &ImageBuild,
+    arguments: &ImageArguments,
+) -> Result<Image, Failure> {
+    let context = repository.tree.root().join(&build.context);
+    let mut request = request(context, repository.dockerfile(build)?, arguments)?;
+    request.target.clone_from(&build.target);
+    Ok(run(machine, registries, &request)?.image)
+}
+
+/// What the command line says of a build.
+pub fn request(
+    context: PathBuf,
+    dockerfile: Arc<SourceFile>,
+    arguments: &ImageArguments,
+) -> anyhow::Result<Request> {
+    Ok(Request {
+        ignore: ignore_file(&context, dockerfile.path())?,
+        arguments: named_values(&arguments.build_arg, "--build-arg")?,
+        no_cache: arguments.no_cache,
+        source_date_epoch: source_date_epoch()?,
+        pass_through: PassThrough {
+            environment: named_values(&arguments.build_env, "--build-env")?,
+            files: authorities(arguments.build_ca.as_deref())?,
+        },
+        ..Request::new(context, dockerfile)
+    })
+}
+
+/// Builds on threads of its own; Ctrl-C ends it with nothing left running.
+pub fn run(machine: &Machine, registries: &Registries<'_>, request: &Request) -> Result<Built, Failure> {
+    let cancelled = Cancelled::default();
+    let asked = cancelled.clone();
+    let interrupt = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            asked.cancel();
+        }
+    });
+    let executor = machine.executor()?;
+    let progress = BuildProgress::new(registries.printer);
+    let builder = Builder {
+        store: registries.store,
+        cache: &machine.data().join("cache"),
+        executor: &executor,
+        bases: registries,
+        progress: &progress,
+        cancelled,
+    };
+    let built = tokio::task::block_in_place(|| builder.build(request));
+    interrupt.abort();
+    Ok(built?)
+}
+
+/// `<Dockerfile>.dockerignore`, else the context's.
+fn ignore_file(context: &Path, dockerfile: &Path) -> anyhow::Result<Option<Arc<SourceFile>>> {
+    let mut own = dockerfile.as_os_str().to_owned();
+    own.push(".dockerignore");
+    let candidates = [PathBuf::from(own), context.join(".dockerignore")];
+    let Some(path) = candidates.iter().find(|path| path.is_file()) else { return Ok(None) };
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    Ok(Some(Arc::new(SourceFile::from_bytes(path, bytes)?)))
+}
+
+/// `NAME=value`, or `NAME` for the value that the environment has.
+fn named_values(given: &[String], flag: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => {
+            let value = std::env::var(text)
+                .map_err(|_| anyhow!("{flag} {text}: no value, and the environment has none"))?;
+            Ok((text.clone(), value))
+        }
+    };
+    given.iter().map(pair).collect()
+}
+
+fn source_date_epoch() -> anyhow::Result<Option<i64>> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let text = text.to_string_lossy();
+    let seconds =
+        text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text}: expected seconds since 1970"))?;
+    Ok(Some(seconds))
+}
+
+/// The bundle stands where the tools of common base images look for one.
+fn authorities(bundle: Option<&Path>) -> anyhow::Result<Vec<PassedFile>> {
+    let Some(bundle) = bundle else { return Ok(Vec::new()) };
+    let source = bundle.canonicalize().with_context(|| format!("--build-ca {}", bundle.display()))?;
+    let targets =
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    Ok(targets.map(|target| PassedFile { source: source.clone(), target: target.into() }).into())
+}

@@ -1,0 +1,93 @@
+//! `minato build`: the image of a folder with a Dockerfile.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use minato_oci::{Digest, Reference};
+use minato_resource::SourceFile;
+use serde::Serialize;
+
+use crate::adapter::Registries;
+use crate::arguments::{BuildArguments, Output};
+use crate::exit::Failure;
+use crate::images;
+use crate::machine::Machine;
+use crate::print::{self, Printer, Table};
+
+/// What was built, as `-o json` shows it.
+#[derive(Serialize)]
+struct Answer {
+    id: Digest,
+    references: Vec<Reference>,
+}
+
+pub fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> Result<(), Failure> {
+    let references = references(arguments)?;
+    let store = machine.store()?;
+    let registries = Registries::new(machine.registry_client()?, &store, printer);
+    let mut request = images::request(arguments.directory.clone(), dockerfile(arguments)?, &arguments.image)?;
+    request.target.clone_from(&arguments.target);
+    request.labels = labels(&arguments.label)?;
+    let image = images::run(machine, &registries, &request)?.image;
+    for reference in &references {
+        store.tag(reference, &image.id)?;
+        printer.line(&format!("{} is {}", reference.familiar(), image.id));
+    }
+    let answer = Answer { id: image.id, references };
+    match arguments.output.output {
+        // A script reads one line: the image's identity.
+        Output::Table => print::to_stdout(&format!("{}\n", answer.id)),
+        output => print::data(output, &answer, || Table::new([])),
+    }
+}
+
+fn dockerfile(arguments: &BuildArguments) -> anyhow::Result<Arc<SourceFile>> {
+    let path = arguments.file.clone().unwrap_or_else(|| arguments.directory.join("Dockerfile"));
+    let bytes = std::fs::read(&path)
+        .with_context(|| format!("{}: name the Dockerfile with --file", path.display()))?;
+    Ok(Arc::new(SourceFile::from_bytes(&path, bytes)?))
+}
+
+fn references(arguments: &BuildArguments) -> anyhow::Result<Vec<Reference>> {
+    if arguments.tag.is_empty() {
+        let folder =
+            arguments.directory.canonicalize().with_context(|| arguments.directory.display().to_string())?;
+        return Ok(vec![folder_name(&folder).parse::<Reference>()?.with_default_tag()]);
+    }
+    let parse = |text: &String| {
+        Ok(text.parse::<Reference>().with_context(|| format!("--tag {text}"))?.with_default_tag())
+    };
+    arguments.tag.iter().map(parse).collect()
+}
+
+/// The folder's name with what a repository may be called.
+fn folder_name(folder: &Path) -> String {
+    let name = folder.file_name().map(PathBuf::from).unwrap_or_default();
+    let name = name.to_string_lossy().to_lowercase();
+    let name =
+        name.replace(|character: char| !character.is_ascii_lowercase() && !character.is_ascii_digit(), "-");
+    let name = name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    if name.is_empty() { "image".to_owned() } else { name }
+}
+
+fn labels(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    let pair = |text: &String| {
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| anyhow!("--label {text}: expected KEY=VALUE"))?;
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    given.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_names_its_image() {
+        let of = |name| folder_name(Path::new(name));
+        assert_eq!([of("/srv/My App"), of("/srv/a__b.c"), of("/")], ["my-app", "a-b-c", "image"]);
+    }
+}

@@ -1,0 +1,14 @@
+//! One file per verb; what two verbs share of their words is in `outcome`.
+
+pub mod build;
+pub mod check;
+pub mod delete;
+pub mod diff;
+pub mod exec;
+pub mod history;
+pub mod images;
+pub mod logs;
+mod outcome;
+pub mod rollback;
+pub mod status;
+pub mod up;

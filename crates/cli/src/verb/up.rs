@@ -1,0 +1,109 @@
+//! `minato up`: checks, builds and runs a repository on this machine.
+
+use minato_sync::{SyncRequest, Tempo, sync};
+use minato_workload::{Filter, Supervisor};
+
+use super::outcome;
+use crate::adapter::{SyncEvents, secrets_of};
+use crate::arguments::UpArguments;
+use crate::engine::{self, Engine};
+use crate::exit::Failure;
+use crate::findings;
+use crate::images::{self, Deployable};
+use crate::machine::{self, Machine};
+use crate::print::{self, Printer, style, styled};
+use crate::repository::Repository;
+use crate::watch::Changes;
+
+/// How long one `up` waits for another of the same application.
+const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30 * 60);
+
+pub async fn run(machine: &Machine, printer: &Printer, arguments: &UpArguments) -> Result<(), Failure> {
+    if arguments.watch {
+        return follow_changes(machine, printer, arguments).await;
+    }
+    let name = deploy(machine, printer, arguments).await?;
+    if printer.is_live() && !arguments.detach {
+        return super::status::live(machine, printer, &Filter::application(name)).await;
+    }
+    Ok(())
+}
+
+/// Deploys again after each change. A version that fails is said and leaves the old one serving: the next change may
+/// mend it. Ctrl-C ends the watching, never the containers.
+async fn follow_changes(
+    machine: &Machine,
+    printer: &Printer,
+    arguments: &UpArguments,
+) -> Result<(), Failure> {
+    let mut changes = Changes::of(&arguments.repository.directory)?;
+    loop {
+        if let Err(failure) = deploy(machine, printer, arguments).await {
+            print::failure(printer, &failure);
+        }
+        printer.line(&styled(
+            style::FAINT,
+            "watching for changes; Ctrl-C ends the watching, `minato delete` the containers",
+        ));
+        tokio::select! {
+            changed = changes.next() => match changed {
+                Some(path) => printer.line(&format!("{} changed", path.display())),
+                None => return Ok(()),
+            },
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
+
+/// One time through: read, check, build, sync. Gives the application's name.
+async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -> Result<String, Failure> {
+    let repository = Repository::read(&arguments.repository.directory, arguments.repository.app.as_deref())?;
+    print::print_diagnostics(printer, &repository.warnings);
+    let found = findings::of(&repository, &arguments.repository.allow)?;
+    print::print_diagnostics(printer, &found);
+    if found.iter().any(minato_resource::Diagnostic::is_error) {
+        printer.line(&format!("{}; nothing was built or changed", print::summary_of(&found)));
+        return Err(Failure::No);
+    }
+    let deployable = images::prepare(machine, printer, &repository, &arguments.image).await?;
+    let engine = Engine::open(machine, secrets_of(Some(&repository))?)?;
+    findings::refuse(printer, &engine.check(&engine::context(&repository, &deployable)).await?)?;
+    let name = repository.application.name.as_str().to_owned();
+    let request = request(repository, deployable);
+    let events = SyncEvents::new(printer);
+    let lock = if arguments.no_wait { std::time::Duration::ZERO } else { LOCK_PATIENCE };
+    let outcome = sync(&engine.seams(&events, Tempo { lock, ..Tempo::default() }), &request).await?;
+    drop(events);
+    outcome::report(printer, &outcome)?;
+    say_where(machine, printer, &name).await?;
+    Ok(name)
+}
+
+fn request(repository: Repository, deployable: Deployable) -> SyncRequest {
+    SyncRequest {
+        application: repository.application,
+        document: repository.document,
+        revision: deployable.revision,
+        objects: deployable.objects,
+        images: deployable.images,
+        // The folder is all there is: what it no longer says must not go on running.
+        prune: true,
+        command: machine::own_command(),
+    }
+}
+
+/// The addresses go to stdout: they are what a script wants of `up`.
+async fn say_where(machine: &Machine, printer: &Printer, name: &str) -> Result<(), Failure> {
+    let supervisor: Supervisor = machine.supervisor().await?;
+    let status = supervisor.status(&Filter::application(name)).await?;
+    for service in &status.services {
+        for port in &service.published {
+            printer.line(&styled(style::FAINT, format_args!("{} port {}:", service.key.name, port.port)));
+            print::to_stdout(&format!("http://127.0.0.1:{}\n", port.host_port))?;
+        }
+        if let Some(problem) = &service.problem {
+            printer.warning(&format!("service {}: {problem}", service.key.name));
+        }
+    }
+    Ok(())
+}
