@@ -101,10 +101,8 @@ impl Bench {
         let id = format!("theirs-{}-{round}", std::process::id());
         let mut command = Command::new(engine);
         command.args(["run", "--bundle"]).arg(&bundle).arg(&id).stdin(Stdio::null());
-        let mut child = None;
-        let time = self.until_first_byte(|| child = Some(command.spawn().unwrap()));
-        assert!(child.unwrap().wait().unwrap().success());
-        time
+        // Waited for inside: an engine that fails must not be waited for at the FIFO.
+        self.until_first_byte(|| assert!(command.status().unwrap().success(), "{} failed", engine.display()))
     }
 
     /// The configuration that this crate writes for that engine, with a network namespace of its own and a plain root.

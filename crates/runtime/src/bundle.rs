@@ -128,7 +128,8 @@ fn linux(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -> Value {
     }
     if !spec.security.privileged {
         linux["maskedPaths"] = json!(MASKED_PATHS);
-        let groups = (last_steps != LastSteps::Engines && plan.has_cgroup).then_some(&"/sys/fs/cgroup");
+        let bound = last_steps != LastSteps::Engines && matches!(plan.hierarchies, Hierarchies::Legacy(_));
+        let groups = (bound && plan.has_cgroup).then_some(&"/sys/fs/cgroup");
         linux["readonlyPaths"] = READ_ONLY_PATHS.iter().chain(groups).copied().collect();
     }
     if last_steps == LastSteps::Engines {

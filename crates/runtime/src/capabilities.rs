@@ -114,7 +114,7 @@ impl Capabilities {
         NAMES.iter().enumerate().filter(inside).map(|(_, name)| format!("CAP_{name}")).collect()
     }
 
-    fn minus(self, other: Self) -> Self {
+    pub(crate) fn minus(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 

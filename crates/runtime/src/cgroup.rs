@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::devices;
 use crate::outcome::Warning;
 use crate::spec::Limits;
 
@@ -167,14 +168,13 @@ impl Cgroup {
             .collect()
     }
 
-    /// Allows only the devices that Docker allows. Version 1 only; version 2 has no file for it.
+    /// Allows only the devices that Docker allows.
     pub(crate) fn restrict_devices(&self, hierarchies: &Hierarchies, name: &Path) -> io::Result<()> {
-        let folder = hierarchies
-            .legacy_folder("devices")
-            .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "there is no device controller"))?
-            .join(name);
-        fs::write(folder.join("devices.deny"), "a")?;
-        ALLOWED_DEVICES.iter().try_for_each(|device| fs::write(folder.join("devices.allow"), device))
+        match (hierarchies, hierarchies.legacy_folder("devices")) {
+            (Hierarchies::Unified(root), _) => devices::restrict_unified(&root.join(name)),
+            (_, Some(folder)) => devices::restrict_legacy(&folder.join(name)),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "there is no device controller")),
+        }
     }
 
     /// Every process in the group.
@@ -206,21 +206,6 @@ impl Cgroup {
         Ok(())
     }
 }
-
-/// Reading and writing is for those listed, making the node for all: Docker's list.
-const ALLOWED_DEVICES: &[&str] = &[
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",
-    "c 1:5 rwm",
-    "c 1:7 rwm",
-    "c 1:8 rwm",
-    "c 1:9 rwm",
-    "c 5:0 rwm",
-    "c 5:1 rwm",
-    "c 5:2 rwm",
-    "c 136:* rwm",
-];
 
 /// One value in one file.
 #[derive(Debug, PartialEq, Eq)]

@@ -20,6 +20,8 @@ mod capabilities;
 mod cgroup;
 mod clean;
 mod control;
+mod devices;
+mod host;
 mod identity;
 mod inside;
 mod log;
@@ -38,6 +40,7 @@ mod validate;
 
 pub use control::client::{ControlError, ExecHandle, ExecStdio, Shim};
 pub use control::protocol::ExecSpec;
+pub use host::{ControlGroups, HostSupport, support};
 pub use identity::Identity;
 pub use log::{LOG_FILE, LogLine, Stream};
 pub use outcome::{Exit, ExitOutcome, StartError, State, Warning};

@@ -45,6 +45,10 @@ pub(crate) fn spawn_shim(folder: &Path, engine: &Engine, channel: &OwnedFd) -> i
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0("minato-shim").args(shim_arguments(folder, engine)).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    if cfg!(feature = "failpoints") {
+        command
+            .envs(std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MINATO_KILL_")));
+    }
     let channel = channel.as_raw_fd();
     // SAFETY: the closure only makes system calls that are allowed between fork and exec.
     unsafe { command.pre_exec(move || detach(channel)) };
