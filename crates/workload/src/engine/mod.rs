@@ -1,6 +1,8 @@
 //! What the supervisor needs of a container engine, beside its consumer: the trait [`Containers`], the real one over
-//! crate `runtime` (`shims`).
+//! crate `runtime` (`shims`), and a fake for tests.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod shims;
 
 use std::io;

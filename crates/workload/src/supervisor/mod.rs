@@ -19,6 +19,8 @@ mod replicas;
 mod requests;
 mod services;
 mod takeover;
+#[cfg(test)]
+mod tests;
 mod view;
 mod workloads;
 

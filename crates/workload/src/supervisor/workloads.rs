@@ -6,7 +6,7 @@ use crate::decide::cause;
 use crate::decide::pod::{PodLife, PodPhase};
 use crate::decide::rollout::{self, Decision, Failing, ReplicaAction, ReplicaView, RolloutState, Verdict};
 use crate::moment::Moment;
-use crate::spec::{Pod, Workload, WorkloadKey};
+use crate::spec::{Pod, Run, Workload, WorkloadKey};
 use crate::status::{Cause, Filter, RolloutId, RolloutStatus};
 use std::time::Duration;
 
@@ -197,6 +197,9 @@ impl WorkloadRecord {
 
     fn fail(&mut self, cause: Cause, now: Moment) {
         self.outcome = Outcome::Failed(Box::new(cause));
+        if self.wanted.run != Run::Forever {
+            return; // a task that succeeded before is not to be done again
+        }
         if let Some(stable) = self.stable.clone().filter(|stable| stable.revision != self.target.revision) {
             self.target = stable;
             self.state = RolloutState::new(now, true);
