@@ -238,6 +238,8 @@ pub struct ContainerStatus {
     pub last_exit: Option<Exit>,
     /// Folder of its log files.
     pub logs: PathBuf,
+    /// What was asked for and this machine does not enforce.
+    pub warnings: Vec<String>,
 }
 
 impl ContainerStatus {

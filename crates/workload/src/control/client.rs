@@ -11,7 +11,7 @@ use super::launch::{self, SupervisorOptions};
 use super::paths::Paths;
 use super::protocol::{self, Hello, LINE_LIMIT, Reply, Request, WireError};
 use crate::spec::{Service, ServiceKey, Workload, WorkloadKey};
-use crate::status::{Filter, RolloutId, RolloutStatus, ServiceStatus, Status};
+use crate::status::{ContainerStatus, Filter, RolloutId, RolloutStatus, ServiceStatus, Status};
 
 /// How often a call is asked again when the supervisor dies under it. Every request may be asked twice: each says how
 /// things should be, not what to add.
@@ -39,8 +39,14 @@ impl Supervisor {
         Ok(supervisor)
     }
 
+<<<<<<< HEAD
     /// As [`Supervisor::connect_or_start`], but only where one runs or something is recorded that should run; `None`
     /// means that there is nothing to ask about. What a reboot stopped is told, and not started.
+=======
+    /// As [`Supervisor::connect_or_start`], but only where something is recorded that should run since this machine's
+    /// start; `None` means that nothing is. What a reboot stopped is recorded, too; it stays stopped until
+    /// [`Supervisor::resume`] or the next apply.
+>>>>>>> dab791d (Status tells what a machine does not enforce; logs of old replicas are bounded; exec finds its container)
     pub async fn connect(
         data: &Path,
         options: &SupervisorOptions,
@@ -116,6 +122,17 @@ impl Supervisor {
     /// Starts again what a reboot stopped.
     pub async fn resume(&self) -> Result<(), SupervisorError> {
         self.done(Request::Resume).await
+    }
+
+    /// The handle of a running (or just ended) container, for `exec` and signals with the caller's own terminal.
+    pub fn container(&self, status: &ContainerStatus) -> Result<minato_runtime::Shim, SupervisorError> {
+        let run = Paths::new(&self.data).run;
+        let gone = |reason: String| SupervisorError::Refused(format!("container {}: {reason}", status.name));
+        let runtime = minato_runtime::Runtime::new(&run, minato_runtime::Engine::Embedded);
+        let runtime = runtime.map_err(|error| gone(error.to_string()))?;
+        let id = status.runtime_id.parse().map_err(|_| gone("it has no id".to_owned()))?;
+        let shim = runtime.adopt(&id).map_err(|error| gone(error.to_string()))?;
+        shim.ok_or_else(|| gone("it does not run".to_owned()))
     }
 
     async fn rollout_id(&self, request: Request) -> Result<RolloutId, SupervisorError> {

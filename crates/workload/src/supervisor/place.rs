@@ -93,7 +93,26 @@ pub(crate) fn replica_of(runtime_id: &str) -> Option<&str> {
 
 /// Folder of a container's logs.
 pub(crate) fn log_folder(logs: &Path, key: &WorkloadKey, replica: &str, container: &str) -> PathBuf {
-    logs.join(&key.application).join(&key.namespace).join(&key.name).join(replica).join(container)
+    workload_logs(logs, key).join(replica).join(container)
+}
+
+/// Folder of all logs of a workload.
+pub(crate) fn workload_logs(logs: &Path, key: &WorkloadKey) -> PathBuf {
+    logs.join(&key.application).join(&key.namespace).join(&key.name)
+}
+
+/// Keeps the logs of the youngest replicas only. Ids end in a number that grows.
+pub(crate) fn prune_logs(folder: &Path, keep: usize) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let number = |name: &str| name.rsplit_once('-').and_then(|(_, number)| number.parse::<u64>().ok());
+    let mut known: Vec<(u64, PathBuf)> =
+        entries.filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path()))).collect();
+    known.sort();
+    let surplus = known.len().saturating_sub(keep);
+    for (_, path) in known.drain(..surplus) {
+        // Tried again with the next replica.
+        let _ = fs::remove_dir_all(path);
+    }
 }
 
 /// Makes a replica's folder and its volumes. Done again after a crash it ends the same.
@@ -224,6 +243,19 @@ mod tests {
         assert_eq!(replica_of(&container), Some(id.as_str()));
         assert_eq!(replica_id(&key("_.-"), "abcdef12", 3), "pod-abcdef-3");
         assert_eq!(replica_of("something"), None);
+    }
+
+    #[test]
+    fn only_the_youngest_logs_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in [9, 10, 11, 100] {
+            fs::create_dir_all(folder.path().join(format!("web-abc-{number}/web"))).unwrap();
+        }
+        prune_logs(folder.path(), 2);
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["web-abc-100", "web-abc-11"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! A replica stands in it before its first container is started, so that whatever a killed supervisor left is either
 //! recorded or rubbish.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
@@ -90,6 +91,8 @@ pub(crate) struct ReplicaRecord {
     pub(crate) cleared: bool,
     /// Keeps the network namespace.
     pub(crate) holder: Option<String>,
+    /// What the machine does not enforce, by container.
+    pub(crate) warnings: BTreeMap<usize, Vec<String>>,
     pub(crate) life: PodLife,
 }
 

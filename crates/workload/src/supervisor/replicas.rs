@@ -68,9 +68,7 @@ impl Supervisor {
         }
         let action = match what {
             Happening::Started(Ok(running)) => {
-                for warning in &running.warnings {
-                    super::process::say(&format!("{id}: {warning}"));
-                }
+                replica.warnings.insert(index, running.warnings);
                 replica.holder.get_or_insert_with(|| place::runtime_id(id, index, attempt));
                 let action = replica.life.started(&pod, index, running.pid, now);
                 self.watch_container(id, index, attempt);

@@ -65,6 +65,7 @@ impl Supervisor {
                 restarts: life.attempts.saturating_sub(1),
                 last_exit: life.last_exit,
                 logs,
+                warnings: replica.warnings.get(&index).cloned().unwrap_or_default(),
             }
         };
         Some(ReplicaStatus {

@@ -14,6 +14,8 @@ use std::time::Duration;
 const PAST: usize = 32;
 /// Log lines told with a failure.
 const LOG_LINES: usize = 30;
+/// Log folders of replicas that are kept, those that run included where they are fewer.
+const LOGS_KEPT: usize = 20;
 /// On deletion, requests in flight get this long; on an update the pod's whole grace.
 const DELETION_DRAIN: Duration = Duration::from_secs(2);
 
@@ -23,7 +25,14 @@ impl Supervisor {
         let keys: Vec<WorkloadKey> =
             self.record.workloads.iter().map(|workload| workload.wanted.key.clone()).collect();
         let wakes: Vec<Moment> = keys.iter().filter_map(|key| self.step_workload(key, now)).collect();
-        self.record.workloads.retain(|workload| !(workload.deleting && workload.replicas.is_empty()));
+        let logs = &self.paths.logs;
+        self.record.workloads.retain(|workload| {
+            let gone = workload.deleting && workload.replicas.is_empty();
+            if gone {
+                let _ = std::fs::remove_dir_all(place::workload_logs(logs, &workload.wanted.key));
+            }
+            !gone
+        });
         wakes.into_iter().min()
     }
 
@@ -97,8 +106,10 @@ impl Supervisor {
             unwanted: false,
             cleared: false,
             holder: None,
+            warnings: std::collections::BTreeMap::new(),
         };
         workload.replicas.push(replica);
+        place::prune_logs(&place::workload_logs(&self.paths.logs, key), LOGS_KEPT);
     }
 
     /// The rollout failed: says why, and goes back to what was healthy before.
