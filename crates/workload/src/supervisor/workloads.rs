@@ -14,7 +14,7 @@ use std::time::Duration;
 const PAST: usize = 32;
 /// Log lines told with a failure.
 const LOG_LINES: usize = 30;
-/// Log folders of replicas that are kept, those that run included where they are fewer.
+/// Log folders of earlier replicas that are kept.
 const LOGS_KEPT: usize = 20;
 /// On deletion, requests in flight get this long; on an update the pod's whole grace.
 const DELETION_DRAIN: Duration = Duration::from_secs(2);
@@ -109,7 +109,8 @@ impl Supervisor {
             warnings: std::collections::BTreeMap::new(),
         };
         workload.replicas.push(replica);
-        place::prune_logs(&place::workload_logs(&self.paths.logs, key), LOGS_KEPT);
+        let keep = workload.replicas.len() + LOGS_KEPT;
+        place::prune_logs(&place::workload_logs(&self.paths.logs, key), keep);
     }
 
     /// The rollout failed: says why, and goes back to what was healthy before.
