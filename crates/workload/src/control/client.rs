@@ -39,14 +39,8 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-<<<<<<< HEAD
     /// As [`Supervisor::connect_or_start`], but only where one runs or something is recorded that should run; `None`
     /// means that there is nothing to ask about. What a reboot stopped is told, and not started.
-=======
-    /// As [`Supervisor::connect_or_start`], but only where something is recorded that should run since this machine's
-    /// start; `None` means that nothing is. What a reboot stopped is recorded, too; it stays stopped until
-    /// [`Supervisor::resume`] or the next apply.
->>>>>>> dab791d (Status tells what a machine does not enforce; logs of old replicas are bounded; exec finds its container)
     pub async fn connect(
         data: &Path,
         options: &SupervisorOptions,

@@ -26,8 +26,6 @@ pub(crate) fn run_if_asked() {
     if arguments.next().as_deref() != Some(ARGUMENT) {
         return;
     }
-    #[cfg(feature = "failpoints")]
-    let _fail_points = fail::FailScenario::setup();
     let launch = arguments.next().and_then(|text| serde_json::from_str::<Launch>(&text).ok());
     let Some(launch) = launch else {
         say("this argument is for the program's own use");
