@@ -54,14 +54,12 @@ impl Events for SyncEvents<'_> {
                 .printer
                 .warning(&format!("{key} is no longer in the files, and is kept because pruning is off")),
             Event::Progressing { key, message } => self.progressing(key, message),
-            Event::Healthy(key) => {
-                self.ended(key);
-                self.good(&format!("{key} is healthy"));
-            }
+            // What nobody waited for (a ConfigMap, a kind without effect here) needs no line.
+            Event::Healthy(key) if self.ended(key) => self.good(&format!("{key} is healthy")),
             Event::Failed { key, cause } => {
                 self.ended(key);
-                self.printer.line(&format!("{} {key}", styled(style::BAD, "✗")));
-                self.printer.line(&describe(cause));
+                // The whole cause comes with the outcome, at the end, where it is looked for.
+                self.printer.line(&format!("{} {key}: {cause}", styled(style::BAD, "✗")));
             }
             Event::RollingBack { to, .. } => {
                 self.printer.line(&format!("going back to revision {} ({})", to.number, to.content.revision));
@@ -75,7 +73,7 @@ impl Events for SyncEvents<'_> {
                 self.printer.warning(&format!("{error}; asking again in {:.1} s", pause.as_secs_f64()))
             }
             Event::Removed(key) => self.good(&format!("{key} is removed")),
-            Event::Compared(_) | Event::Wave { .. } | Event::Applied(_) => {}
+            Event::Compared(_) | Event::Wave { .. } | Event::Applied(_) | Event::Healthy(_) => {}
         }
     }
 }
