@@ -17,6 +17,9 @@ use crate::machine::Machine;
 use crate::print::Printer;
 use crate::repository::Repository;
 
+/// Where Debian, Alpine and most others keep their certificate authorities.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Desired Objects that name the images of this revision, and what those images are.
 pub struct Deployable {
     pub objects: Vec<Object>,
@@ -119,7 +122,7 @@ pub fn request(
         no_cache: arguments.no_cache,
         source_date_epoch: source_date_epoch()?,
         pass_through: PassThrough {
-            environment: named_values(&arguments.build_env, "--build-env")?,
+            environment: step_environment(arguments)?,
             files: authorities(arguments.build_ca.as_deref())?,
         },
         ..Request::new(context, dockerfile)
@@ -147,7 +150,7 @@ pub fn run(machine: &Machine, registries: &Registries<'_>, request: &Request) ->
     };
     let built = tokio::task::block_in_place(|| builder.build(request));
     interrupt.abort();
-    Ok(built?)
+    built.map_err(Failure::of_build)
 }
 
 /// `<Dockerfile>.dockerignore`, else the context's.
@@ -185,7 +188,17 @@ fn source_date_epoch() -> anyhow::Result<Option<i64>> {
 fn authorities(bundle: Option<&Path>) -> anyhow::Result<Vec<PassedFile>> {
     let Some(bundle) = bundle else { return Ok(Vec::new()) };
     let source = bundle.canonicalize().with_context(|| format!("--build-ca {}", bundle.display()))?;
-    let targets =
-        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    let targets = [BUNDLE, "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
     Ok(targets.map(|target| PassedFile { source: source.clone(), target: target.into() }).into())
+}
+
+/// Variables of RUN steps: those given, and for a bundle the ones by which programs that don't look for it find it.
+fn step_environment(arguments: &ImageArguments) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut environment = named_values(&arguments.build_env, "--build-env")?;
+    if arguments.build_ca.is_some() {
+        for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+            environment.entry(name.to_owned()).or_insert_with(|| BUNDLE.to_owned());
+        }
+    }
+    Ok(environment)
 }

@@ -44,10 +44,20 @@ fn main() -> ExitCode {
 fn start(printer: &Printer, arguments: Arguments) -> Result<(), Failure> {
     let machine = Machine::new(&arguments.machine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(run(&machine, printer, arguments.verb));
+    let result = runtime.block_on(until_interrupted(run(&machine, printer, arguments.verb)));
     // Threads that still read a registry must not hold up the end.
     runtime.shutdown_background();
     result
+}
+
+/// Ctrl-C ends a verb wherever it is, unless the verb takes it as its own end. What was begun is finished or cleaned by
+/// the next run.
+async fn until_interrupted(verb: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::select! {
+        biased;
+        result = verb => result,
+        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+    }
 }
 
 async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Failure> {

@@ -47,9 +47,8 @@ impl Repository {
         let around = around(&tree, revision.as_ref())?;
         let loaded = minato_source::load(&tree, around.as_ref().map(|tree| tree as &dyn Tree), &deployment)?;
         findings.extend(loaded.diagnostics);
-        let (application, found) = application(&tree, loaded.application.as_ref());
-        findings.extend(found);
         refuse_errors(&findings)?;
+        let application = application(&tree, loaded.application.as_ref());
         let mut application = application.ok_or_else(|| anyhow!("the Application can't be read"))?;
         application.destination = Destination::Local;
         let alone = match deployment {
@@ -104,10 +103,11 @@ fn around(tree: &WorkTree, revision: Option<&Revision>) -> anyhow::Result<Option
     root.map(|root| Ok(WorkTree::open(root)?)).transpose()
 }
 
-fn application(tree: &WorkTree, object: Option<&Object>) -> (Option<Application>, Vec<Diagnostic>) {
+/// What is wrong with its document was told when it was loaded.
+fn application(tree: &WorkTree, object: Option<&Object>) -> Option<Application> {
     match object {
-        Some(object) => Application::parse(object),
-        None => (Some(Application::local(minato_source::application_name(tree.root()))), Vec::new()),
+        Some(object) => Application::parse(object).0,
+        None => Some(Application::local(minato_source::application_name(tree.root()))),
     }
 }
 

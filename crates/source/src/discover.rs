@@ -205,12 +205,15 @@ fn ecs(look: &Look<'_>) -> Result<Option<Deployment>, DiscoverError> {
     for path in look.listing.files.iter().filter(|path| path.extension() == "json") {
         let Some(file) = looked_into(look.tree, path) else { continue };
         let may_be = ["containerDefinitions", "serviceName", "taskDefinition"];
-        if !may_be.iter().any(|word| file.text().contains(word)) {
+        let named = path.name().contains("task-definition");
+        if !named && !may_be.iter().any(|word| file.text().contains(word)) {
             continue;
         }
         match minato_task_definition::kind_of(&file) {
             Some(DocumentKind::TaskDefinition) => tasks.push(path.clone()),
             Some(DocumentKind::Service) => services.push(path.clone()),
+            // By its name it is meant to be one: what is wrong with it is told when it is loaded.
+            None if named => tasks.push(path.clone()),
             None => {}
         }
     }

@@ -78,7 +78,17 @@ pub fn size(bytes: u64) -> String {
 pub fn failure(printer: &Printer, failure: &Failure) {
     match failure {
         Failure::No | Failure::Program(_) => {}
+        Failure::Interrupted => {
+            printer.line("interrupted; containers go on running, and the next run carries on from here")
+        }
         Failure::Files(diagnostics) => print_diagnostics(printer, diagnostics),
+        Failure::Step { finding, output } => {
+            // Elsewhere than on a terminal every line stands above already.
+            for line in output.iter().filter(|_| printer.is_live()) {
+                printer.line(&format!("{} {line}", styled(style::FAINT, "|")));
+            }
+            print_diagnostics(printer, std::slice::from_ref(finding));
+        }
         Failure::Error(error) => printer.line(&format!("{}: {error:#}", styled(style::BAD, "error"))),
     }
 }
