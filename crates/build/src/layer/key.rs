@@ -60,19 +60,17 @@ pub(crate) fn key_of(
     Ok(Key::new(hash.finalize().into()))
 }
 
-/// Whether most bytes of a plan were never hashed: then it is copied right away, and hashed on the way.
-pub(crate) fn is_mostly_unknown(plan: &LayerPlan, cache: &StatCache) -> bool {
-    let (mut known, mut unknown) = (0u64, 0u64);
-    for entry in plan.entries().values() {
-        if let Content::File { source, .. } = &entry.content {
-            let bytes = source.identity.size + 1;
-            match cache.known(&source.identity) {
-                Some(_) => known += bytes,
-                None => unknown += bytes,
-            }
-        }
-    }
-    unknown > known
+/// Above this many bytes of files that were never hashed, reading them twice would be most of a build's time.
+const WORTH_ONE_PASS: u64 = 8 << 20;
+
+/// Whether a plan is copied right away and hashed on the way: it is large and certainly not made before, as nothing of
+/// its sources is known. Otherwise what is not known is hashed first, and nothing is copied if the layer is there.
+pub(crate) fn is_copied_at_once(plan: &LayerPlan, cache: &StatCache) -> bool {
+    let bytes = plan.entries().values().map(|entry| match &entry.content {
+        Content::File { source, .. } => source.identity.size,
+        _ => 0,
+    });
+    cache.is_new() && bytes.sum::<u64>() > WORTH_ONE_PASS
 }
 
 fn text(hash: &mut Sha256, bytes: &[u8]) {

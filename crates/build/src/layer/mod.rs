@@ -6,7 +6,7 @@ mod times;
 mod window;
 mod write;
 
-pub(crate) use key::{is_mostly_unknown, key_of};
+pub(crate) use key::{is_copied_at_once, key_of};
 pub(crate) use plan::{Content, Entry, LayerPlan, Target};
 pub use times::LayerTimes;
 pub use write::LayerError;

@@ -13,7 +13,7 @@ use super::{Key, KeyBuilder};
 use crate::copy::archive::is_archive;
 use crate::copy::{Copier, CopyError, Owner, matches, owner_in};
 use crate::error::StepError;
-use crate::layer::{Content, LayerPlan, Target, Written, is_mostly_unknown, key_of, write};
+use crate::layer::{Content, LayerPlan, Target, Written, is_copied_at_once, key_of, write};
 use crate::lower::{Copy, MakeFolder};
 use crate::tree::{
     Context, Fingerprint, Kind, Node, Snapshot, StatCache, Tree, TreeError, normalise, resolve,
@@ -83,7 +83,7 @@ impl Solver<'_> {
 
     /// Looks the plan's layer up, or writes it.
     fn finish(&self, plan: &LayerPlan, modified: i64, stat_cache: &StatCache) -> Result<Made, StepError> {
-        if !is_mostly_unknown(plan, stat_cache) {
+        if !is_copied_at_once(plan, stat_cache) {
             let prints = fingerprint_all(plan, stat_cache)?;
             let key = key_of(plan, modified, |node| prints.of(node))?;
             let _lock = self.steps.lock(&key).map_err(StepError::Cache)?;

@@ -62,6 +62,11 @@ impl StatCache {
         Self { place: PathBuf::new(), today: today(), loaded: Vec::new(), added: Mutex::default() }
     }
 
+    /// Whether no build of this context is known.
+    pub(crate) fn is_new(&self) -> bool {
+        self.loaded.is_empty()
+    }
+
     /// What is known of the file that `identity` names.
     pub(crate) fn known(&self, identity: &Identity) -> Option<Fingerprint> {
         let key = (identity.device, identity.inode);
