@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use minato_dockerfile::ignore::Ignore;
 use minato_dockerfile::{Dockerfile, Instruction, Statement};
+use minato_oci::layer::Limits;
+use minato_oci::layout::{self, Selection};
 use minato_oci::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store};
 use minato_resource::Diagnostic;
 
-use crate::bases::Bases;
+use crate::bases::{Bases, FetchError};
 use crate::error::{BuildError, StepError};
 use crate::executor::{Cancelled, Executor};
 use crate::layer::LayerTimes;
@@ -249,8 +251,16 @@ impl Builder<'_> {
         name: Option<&str>,
         platform: &Platform,
     ) -> Result<Image, StepError> {
-        let _ = (name, platform);
-        Err(StepError::unsupported(format!("oci-layout://{}", folder.display()), ""))
+        let selection = Selection {
+            name: name.map(str::to_owned),
+            platform: platform.clone(),
+            limits: Limits::default(),
+        };
+        let loaded = layout::read(self.store, folder, &selection);
+        loaded.map(|loaded| loaded.image).map_err(|error| StepError::Base {
+            image: format!("oci-layout://{}", folder.display()),
+            source: FetchError(Box::new(error)),
+        })
     }
 }
 

@@ -73,7 +73,9 @@ impl Executor for ContainerExecutor {
         let id = self.next_id()?;
         let folder =
             tempfile::Builder::new().prefix("minato-step-").tempdir().map_err(ExecuteError::from_io)?;
-        let spec = spec_of(step, id.clone(), folder.path())?;
+        let mut spec = spec_of(step, id.clone(), folder.path())?;
+        // A killed build leaves nothing running.
+        spec.tied_to = Some(self.owner.clone());
         let shim = self.runtime.start(&spec).map_err(|error| ExecuteError(error.into()))?;
         let ended = follow(&shim, folder.path(), cancelled, output);
         let exit = ended.and_then(|()| exit_of(&shim));
