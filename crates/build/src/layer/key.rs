@@ -66,7 +66,7 @@ const WORTH_ONE_PASS: u64 = 8 << 20;
 /// Whether a plan is copied right away and hashed on the way: it is large and certainly not made before, as nothing of
 /// its sources is known. Otherwise what is not known is hashed first, and nothing is copied if the layer is there.
 pub(crate) fn is_copied_at_once(plan: &LayerPlan, cache: &StatCache) -> bool {
-    let bytes = plan.entries().values().map(|entry| match &entry.content {
+    let bytes = plan.entries().iter().map(|(_, entry)| match &entry.content {
         Content::File { source, .. } => source.identity.size,
         _ => 0,
     });

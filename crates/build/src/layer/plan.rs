@@ -1,18 +1,17 @@
 //! What a layer is going to hold, decided before a byte is copied.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::tree::{Identity, Kind, Node, Tree, TreeError};
+use crate::tree::{Identity, Kind, Node, Tree, TreeError, in_order};
 
-/// Paths of a new layer and what will stand there. Parents come before children.
+/// Paths of a new layer and what will stand there, in the order of the layer's archive: by components, so that
+/// parents come before children.
 #[derive(Debug, Default)]
 pub(crate) struct LayerPlan {
-    entries: BTreeMap<PathBuf, Entry>,
-    /// Paths where the plan's entry hides a folder of the layers below.
-    replaced: BTreeSet<PathBuf>,
+    entries: Vec<(PathBuf, Entry)>,
 }
 
 /// One entry of a new layer.
@@ -48,12 +47,8 @@ pub(crate) enum Content {
 }
 
 impl LayerPlan {
-    pub(crate) fn entries(&self) -> &BTreeMap<PathBuf, Entry> {
+    pub(crate) fn entries(&self) -> &[(PathBuf, Entry)] {
         &self.entries
-    }
-
-    pub(crate) fn get(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path)
     }
 
     /// For each inode with several names in this plan: the first of them, which is the file; the others are links.
@@ -65,10 +60,6 @@ impl LayerPlan {
             }
         }
         FirstNames(names)
-    }
-
-    fn hides(&self, path: &Path) -> bool {
-        !self.replaced.is_empty() && path.ancestors().skip(1).any(|parent| self.replaced.contains(parent))
     }
 }
 
@@ -85,57 +76,63 @@ impl<'a> FirstNames<'a> {
 /// The root file system that a new layer is planned for: the layers below and what the plan says so far.
 pub(crate) struct Target<'a> {
     below: &'a dyn Tree,
-    plan: LayerPlan,
+    /// Looked up a few times for each file; sorted once, at the end.
+    entries: HashMap<PathBuf, Entry>,
+    /// Paths where the plan's entry hides a folder of the layers below.
+    replaced: BTreeSet<PathBuf>,
 }
 
 impl<'a> Target<'a> {
     pub(crate) fn new(below: &'a dyn Tree) -> Self {
-        Self { below, plan: LayerPlan::default() }
+        Self { below, entries: HashMap::new(), replaced: BTreeSet::new() }
     }
 
     pub(crate) fn into_plan(self) -> LayerPlan {
-        self.plan
+        let mut entries: Vec<_> = self.entries.into_iter().collect();
+        entries.sort_unstable_by(|a, b| in_order(&a.0, &b.0));
+        LayerPlan { entries }
+    }
+
+    fn hides(&self, path: &Path) -> bool {
+        !self.replaced.is_empty() && path.ancestors().skip(1).any(|parent| self.replaced.contains(parent))
     }
 
     /// Puts an entry at `path`, which has no link in it. Folders on the way that only the layers below have come
     /// with it, as they are there.
     pub(crate) fn put(&mut self, path: PathBuf, entry: Entry) -> Result<(), TreeError> {
         for folder in path.ancestors().skip(1) {
-            if folder.as_os_str().is_empty() || self.plan.entries.contains_key(folder) {
+            if folder.as_os_str().is_empty() || self.entries.contains_key(folder) {
                 break;
             }
             if let Some(node) = self.below.node(folder)?.filter(|node| node.kind == Kind::Directory) {
-                self.plan.entries.insert(folder.to_owned(), Entry::folder(node.mode, node.uid, node.gid));
+                self.entries.insert(folder.to_owned(), Entry::folder(node.mode, node.uid, node.gid));
             }
         }
-        self.plan.entries.insert(path, entry);
+        self.entries.insert(path, entry);
         Ok(())
     }
 
     /// Takes what stands at `path` away, so that [`Target::put`] can put something of another kind there.
     pub(crate) fn clear(&mut self, path: &Path) {
-        self.plan.entries.retain(|entry, _| !entry.starts_with(path));
-        self.plan.replaced.insert(path.to_owned());
+        self.entries.retain(|entry, _| !entry.starts_with(path));
+        self.replaced.insert(path.to_owned());
     }
 }
 
 impl Tree for Target<'_> {
     fn node(&self, path: &Path) -> Result<Option<Node>, TreeError> {
-        match self.plan.get(path) {
+        match self.entries.get(path) {
             Some(entry) => Ok(Some(entry.node())),
-            None if self.plan.hides(path) => Ok(None),
+            None if self.hides(path) => Ok(None),
             None => self.below.node(path),
         }
     }
 
     fn names(&self, path: &Path) -> Result<Vec<OsString>, TreeError> {
-        let below = if self.plan.hides(&path.join("x")) { Vec::new() } else { self.below.names(path)? };
+        let below = if self.hides(&path.join("x")) { Vec::new() } else { self.below.names(path)? };
         let mut names: BTreeSet<OsString> = below.into_iter().collect();
-        let planned =
-            self.plan.entries.range(path.to_owned()..).take_while(|(entry, _)| entry.starts_with(path));
-        for (entry, _) in planned.filter(|(entry, _)| entry.parent() == Some(path)) {
-            names.extend(entry.file_name().map(ToOwned::to_owned));
-        }
+        let planned = self.entries.keys().filter(|entry| entry.parent() == Some(path));
+        names.extend(planned.filter_map(|entry| entry.file_name().map(ToOwned::to_owned)));
         Ok(names.into_iter().collect())
     }
 }

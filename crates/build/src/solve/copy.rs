@@ -293,8 +293,8 @@ impl Fingerprints<'_> {
 fn fingerprint_all<'a>(plan: &LayerPlan, cache: &'a StatCache) -> Result<Fingerprints<'a>, TreeError> {
     let unknown: Vec<&Node> = plan
         .entries()
-        .values()
-        .filter_map(|entry| match &entry.content {
+        .iter()
+        .filter_map(|(_, entry)| match &entry.content {
             Content::File { source, .. } if cache.known(&source.identity).is_none() => Some(source.as_ref()),
             _ => None,
         })

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use minato_dockerfile::ignore::{Ignore, Matched};
 
-use super::{Kind, Node, Tree, TreeError};
+use super::{Kind, Node, Tree, TreeError, in_order};
 
 /// More files than any context should hold; the walk ends there instead of eating memory.
 const MAX_FILES: usize = 2_000_000;
@@ -104,7 +104,7 @@ impl Tree for Context {
             walk.work(|folder| self.read_folder(folder, &walk));
         });
         let mut seen = walk.finish()?;
-        seen.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        seen.sort_unstable_by(|a, b| in_order(&a.path, &b.path));
         drop_empty_excluded(&mut seen);
         let strip = |seen: Seen| match seen.path.strip_prefix(path) {
             Ok(relative) => (relative.to_owned(), seen.node),

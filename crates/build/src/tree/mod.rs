@@ -9,9 +9,11 @@ mod resolve;
 mod snapshot;
 mod stat_cache;
 
+use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -126,6 +128,19 @@ pub enum TreeError {
 impl TreeError {
     pub(crate) fn read(place: &Path) -> impl FnOnce(io::Error) -> TreeError {
         move |source| TreeError::Read { place: place.to_owned(), source }
+    }
+}
+
+/// The order of paths by components, which is the order of a layer's archive. Much faster than comparing [`Path`]s.
+///
+/// Both are relative and clean, so a slash only separates; as the smallest byte it puts a folder's content right
+/// behind it.
+pub(crate) fn in_order(a: &Path, b: &Path) -> Ordering {
+    let key = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    let (a, b) = (a.as_os_str().as_bytes(), b.as_os_str().as_bytes());
+    match a.iter().zip(b).position(|(a, b)| a != b) {
+        Some(at) => key(&a[at]).cmp(&key(&b[at])),
+        None => a.len().cmp(&b.len()),
     }
 }
 
