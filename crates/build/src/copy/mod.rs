@@ -13,6 +13,8 @@ pub(crate) mod archive;
 mod mode;
 mod owner;
 mod pattern;
+#[cfg(test)]
+mod properties;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
