@@ -150,14 +150,9 @@ impl Cgroup {
         Ok(group)
     }
 
-    /// The group that a record names.
-    pub(crate) fn from_folders(folders: Vec<PathBuf>) -> Self {
-        Self { folders }
-    }
-
-    /// For the record.
-    pub(crate) fn folders(&self) -> &[PathBuf] {
-        &self.folders
+    /// The group that a container's shim makes, or has made; it may not exist.
+    pub(crate) fn of(container_folder: &Path) -> Self {
+        Self { folders: Hierarchies::of_this_machine().folders(&name(container_folder)) }
     }
 
     /// Sets limits; each that is refused is told.

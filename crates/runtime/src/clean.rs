@@ -28,15 +28,13 @@ pub(crate) fn remove(id: &ContainerId, folder: &Path) -> Result<(), RuntimeError
     // An unreadable record must not keep its container alive: what it would have told is found in /proc.
     let record = Record::read(folder).unwrap_or_default();
     let network = record::read_spec(folder).ok().map(|spec| spec.network);
-    let cgroup = record.as_ref().map(|record| Cgroup::from_folders(record.cgroups.clone()));
-    end_processes(id, folder, record.as_ref(), cgroup.as_ref())?;
+    let cgroup = Cgroup::of(folder);
+    end_processes(id, folder, record.as_ref(), &cgroup)?;
     fail::fail_point!("runtime.remove.killed");
     if let Some(network) = network {
         network::leave(&network, folder);
     }
-    if let Some(cgroup) = cgroup {
-        cgroup.remove().map_err(|(path, source)| RuntimeError::Io { path, source })?;
-    }
+    cgroup.remove().map_err(|(path, source)| RuntimeError::Io { path, source })?;
     fail::fail_point!("runtime.remove.cgroup-removed");
     remove_folder(folder).map_err(|source| RuntimeError::Io { path: folder.to_owned(), source })
 }
@@ -46,7 +44,7 @@ fn end_processes(
     id: &ContainerId,
     folder: &Path,
     record: Option<&Record>,
-    cgroup: Option<&Cgroup>,
+    cgroup: &Cgroup,
 ) -> Result<(), RuntimeError> {
     let started = Instant::now();
     let mut pause = Duration::from_micros(200);
@@ -67,11 +65,11 @@ fn end_processes(
     }
 }
 
-fn survivors(folder: &Path, record: Option<&Record>, cgroup: Option<&Cgroup>) -> Vec<Identity> {
+fn survivors(folder: &Path, record: Option<&Record>, cgroup: &Cgroup) -> Vec<Identity> {
     let recorded = record.into_iter().flat_map(|record| std::iter::once(&record.shim).chain(&record.init));
     let mut left: Vec<Identity> = recorded.filter(|process| process.is_alive()).cloned().collect();
     left.extend(shims_of(folder));
-    let grouped = cgroup.map(Cgroup::processes).unwrap_or_default();
+    let grouped = cgroup.processes();
     left.extend(grouped.into_iter().filter_map(|pid| Identity::of(pid).ok()).filter(Identity::is_alive));
     left
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,6 @@ pub(crate) struct Record {
     pub(crate) init: Option<Identity>,
     pub(crate) since: SystemTime,
     pub(crate) warnings: Vec<Warning>,
-    /// Folders of its control group, one per hierarchy.
-    pub(crate) cgroups: Vec<PathBuf>,
     pub(crate) exit: Option<Exit>,
 }
 
@@ -37,7 +35,6 @@ impl Record {
             init: None,
             since: SystemTime::now(),
             warnings: Vec::new(),
-            cgroups: Vec::new(),
             exit: None,
         }
     }

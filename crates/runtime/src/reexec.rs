@@ -84,13 +84,17 @@ pub(crate) fn last_words(folder: &Path) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join("; ")
 }
 
-/// What the shim of this folder has in `/proc/PID/cmdline`, and so do its children until they become the container's
-/// program.
+/// Whether a command line (`/proc/PID/cmdline`) is that of this folder's shim, of one of its children that has not become
+/// the container's program yet, or of an engine that it called.
 pub(crate) fn is_shim_of(command_line: &[u8], folder: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
     let mut arguments = command_line.split(|byte| *byte == 0).skip(1);
-    arguments.next() == Some(SHIM_ARGUMENT.as_bytes())
-        && arguments.next() == Some(folder.as_os_str().as_bytes())
+    let (first, second) = (arguments.next(), arguments.next().unwrap_or_default());
+    match first {
+        Some(first) if first == SHIM_ARGUMENT.as_bytes() => second == folder.as_os_str().as_bytes(),
+        Some(b"--root") => second == folder.join("engine").as_os_str().as_bytes(),
+        _ => false,
+    }
 }
 
 fn shim_arguments(folder: &Path, engine: &Engine) -> [OsString; 3] {

@@ -2,14 +2,18 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clean;
 use crate::control::client::Shim;
 use crate::control::packet;
 use crate::control::protocol::StartAnswer;
-use crate::outcome::{StartError, State};
+use crate::identity::Identity;
+use crate::outcome::{StartError, State, Warning};
 use crate::record::{self, Record};
 use crate::reexec;
 use crate::spec::{ContainerId, ContainerSpec};
@@ -92,10 +96,8 @@ impl Runtime {
             .map_err(|error| host("writing the container's description", &error))
             .and_then(|()| self.start_shim(&folder));
         match answer {
-            Ok(StartAnswer::Started { shim, warnings }) => {
-                Ok(Shim::new(spec.id.clone(), folder, shim, warnings))
-            }
-            Ok(StartAnswer::Failed(error)) | Err(error) => {
+            Ok((shim, warnings)) => Ok(Shim::new(spec.id.clone(), folder, shim, warnings)),
+            Err(error) => {
                 // The cause of the failed start matters more than what cleaning up after it says.
                 let _cleaned = self.remove(&spec.id);
                 Err(error)
@@ -154,17 +156,44 @@ impl Runtime {
         })
     }
 
-    fn start_shim(&self, folder: &Path) -> Result<StartAnswer, StartError> {
+    fn start_shim(&self, folder: &Path) -> Result<(Identity, Vec<Warning>), StartError> {
         let (ours, theirs) = packet::pair().map_err(|error| host("making the shim's channel", &error))?;
         reexec::spawn_shim(folder, &self.engine, &theirs)
             .map_err(|error| host("starting the shim", &error))?;
         drop(theirs);
-        match packet::receive::<StartAnswer>(&ours) {
-            Ok(Some((answer, _))) => Ok(answer),
-            Ok(None) => Err(StartError::ShimDied { last_words: reexec::last_words(folder) }),
-            Err(error) => Err(host("hearing from the shim", &error)),
-        }
+        hear_from_shim(&ours, folder)
     }
+}
+
+/// The channel alone does not tell of a shim's death: a container that it made and did not start holds the other end, too.
+fn hear_from_shim(channel: &OwnedFd, folder: &Path) -> Result<(Identity, Vec<Warning>), StartError> {
+    let died = || StartError::ShimDied { last_words: reexec::last_words(folder) };
+    let next =
+        || packet::receive::<StartAnswer>(channel).map_err(|error| host("hearing from the shim", &error));
+    let shim = match next()? {
+        Some((StartAnswer::Born(shim), _)) => shim,
+        Some((StartAnswer::Failed(error), _)) => return Err(error),
+        _ => return Err(died()),
+    };
+    if let Some(life) = shim.pidfd() {
+        let mut polled = [PollFd::new(channel, PollFlags::IN), PollFd::new(&life, PollFlags::IN)];
+        while poll(&mut polled, None) == Err(rustix::io::Errno::INTR) {}
+        if polled[0].revents().is_empty() {
+            return Err(died());
+        }
+    } else if !is_readable(channel) {
+        return Err(died());
+    }
+    match next()? {
+        Some((StartAnswer::Started { warnings }, _)) => Ok((shim, warnings)),
+        Some((StartAnswer::Failed(error), _)) => Err(error),
+        _ => Err(died()),
+    }
+}
+
+fn is_readable(channel: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(channel, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }
 
 fn host(step: &str, error: &io::Error) -> StartError {

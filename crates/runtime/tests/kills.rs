@@ -5,13 +5,18 @@ mod support;
 
 use std::process::{Command, Stdio};
 
-use minato_runtime::{ContainerSpec, Engine, ExitOutcome, Identity, Runtime, Signal, State};
-use support::{Bench, Missing, eventually, exec, exit_of, nothing_is_left, output, run, shell};
+use minato_runtime::{
+    ContainerSpec, Engine, ExitOutcome, Identity, Network, OwnNetwork, Runtime, Signal, State, Uplink,
+};
+use support::{Bench, Missing, eventually, exec, exit_of, need_program, nothing_is_left, output, run, shell};
 
 fn main() {
+    arm();
     // The caller that is killed: another process of this program.
-    if std::env::args().nth(1).as_deref() == Some("start-and-wait") {
-        return start_and_wait();
+    match std::env::args().nth(1).as_deref() {
+        Some("start-and-wait") => return start_and_wait(),
+        Some("whole-life") => return whole_life(),
+        _ => {}
     }
     run(&[
         ("a_killed_container_is_known_to_be_killed", a_killed_container_is_known_to_be_killed),
@@ -23,6 +28,8 @@ fn main() {
         ("a_tied_container_ends_with_its_owner", a_tied_container_ends_with_its_owner),
         ("another_process_adopts", another_process_adopts),
         ("an_ended_container_waits_for_its_adopter", an_ended_container_waits_for_its_adopter),
+        ("killed_at_any_point_it_is_removed_without_a_trace", || killed_at_any_point(Engine::Embedded)),
+        ("killed_at_any_point_with_crun", || killed_at_any_point(Engine::Command(need_program("crun")?))),
         ("two_hundred_starts_leave_nothing", two_hundred_starts_leave_nothing),
     ]);
 }
@@ -114,6 +121,93 @@ fn start_and_wait() {
     let runtime = Runtime::new(run_dir.as_ref(), Engine::Embedded).unwrap();
     let spec = serde_json::from_reader(std::io::stdin()).unwrap();
     runtime.start(&spec).unwrap().wait().unwrap();
+}
+
+const POINTS: &[&str] = &[
+    "runtime.start.folder-made",
+    "runtime.shim.recorded",
+    "runtime.shim.network-made",
+    "runtime.shim.cgroup-made",
+    "runtime.shim.prepared",
+    "runtime.shim.created",
+    "runtime.shim.started",
+    "runtime.shim.exit-recorded",
+    "runtime.shim.unmounted",
+    "runtime.shim.cgroup-removed",
+    "runtime.remove.killed",
+    "runtime.remove.cgroup-removed",
+];
+
+/// `MINATO_KILL_AT=POINT`, `MINATO_KILL_MARK=FILE`: the first process that comes to the point makes the file and dies.
+fn arm() {
+    let (Ok(point), Some(mark)) = (std::env::var("MINATO_KILL_AT"), std::env::var_os("MINATO_KILL_MARK"))
+    else {
+        return;
+    };
+    let die = move || {
+        if std::fs::File::create_new(&mark).is_ok() {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+        }
+    };
+    fail::cfg_callback(point, die).unwrap();
+}
+
+fn killed_at_any_point(engine: Engine) -> Result<(), Missing> {
+    if !fail::has_failpoints() {
+        return Err(Missing("built without the feature failpoints".to_owned()));
+    }
+    let engine_name = match &engine {
+        Engine::Embedded => "embedded".to_owned(),
+        Engine::Command(path) => path.display().to_string(),
+    };
+    for point in POINTS {
+        let bench = Bench::with(engine.clone())?;
+        let bridge = format!("mk{}", std::process::id());
+        let uplink = Uplink { bridge: bridge.clone(), gateway: [10, 214, 0, 1].into(), prefix: 24 };
+        let network = Network::Own(OwnNetwork { address: [10, 214, 0, 2].into(), uplink: Some(uplink) });
+        let spec = ContainerSpec { network, ..bench.shell("echo x") };
+        let mark = bench.path().join("mark");
+        let mut caller = Command::new("/proc/self/exe");
+        caller
+            .arg("whole-life")
+            .arg(bench.path())
+            .arg(&engine_name)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null());
+        caller.env("MINATO_KILL_AT", point).env("MINATO_KILL_MARK", &mark);
+        let mut caller = caller.spawn().unwrap();
+        serde_json::to_writer(caller.stdin.take().unwrap(), &spec).unwrap();
+        caller.wait().unwrap();
+        assert!(mark.exists(), "nobody came to {point}");
+        bench.runtime.remove(&spec.id).unwrap();
+        nothing_is_left();
+        assert!(
+            !std::path::Path::new("/sys/class/net").join(&bridge).exists(),
+            "{point}: the bridge is left"
+        );
+        let again = bench.runtime.start(&spec).unwrap_or_else(|error| panic!("{point}: {error}"));
+        exit_of(&again);
+        again.release().unwrap();
+        println!("  {point}: removed without a trace, started again");
+    }
+    nothing_is_left();
+    Ok(())
+}
+
+/// Starts, waits, releases; then the same ended by force.
+fn whole_life() {
+    minato_runtime::reexec();
+    let engine = match std::env::args().nth(3).unwrap().as_str() {
+        "embedded" => Engine::Embedded,
+        path => Engine::Command(path.into()),
+    };
+    let runtime = Runtime::new(std::env::args().nth(2).unwrap().as_ref(), engine).unwrap();
+    let spec: ContainerSpec = serde_json::from_reader(std::io::stdin()).unwrap();
+    let shim = runtime.start(&spec).unwrap();
+    shim.wait().unwrap();
+    shim.release().unwrap();
+    runtime.start(&spec).unwrap();
+    runtime.remove(&spec.id).unwrap();
 }
 
 fn another_process_adopts() -> Result<(), Missing> {

@@ -9,10 +9,11 @@ use crate::identity::Identity;
 use crate::outcome::{Exit, StartError, State, Warning};
 use crate::signal::Signal;
 
-/// What a shim says once on the channel it was born with.
+/// What a shim says on the channel it was born with: first who it is, then how the start went.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum StartAnswer {
-    Started { shim: Identity, warnings: Vec<Warning> },
+    Born(Identity),
+    Started { warnings: Vec<Warning> },
     Failed(StartError),
 }
 

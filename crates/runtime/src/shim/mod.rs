@@ -45,7 +45,7 @@ use crate::{network, rootfs, seccomp};
 pub(crate) fn run(folder: &Path, choice: &EngineChoice) -> i32 {
     let channel = take_channel();
     let _cosmetic = rustix::thread::set_name(c"minato-shim");
-    match birth(folder, choice) {
+    match birth(folder, choice, &channel) {
         Ok(mut container) => {
             let answer = container.answer();
             // A caller that died meanwhile finds the container by its record.
@@ -61,10 +61,15 @@ pub(crate) fn run(folder: &Path, choice: &EngineChoice) -> i32 {
     }
 }
 
-fn birth(folder: &Path, choice: &EngineChoice) -> Result<Container, StartError> {
+fn birth(folder: &Path, choice: &EngineChoice, channel: &OwnedFd) -> Result<Container, StartError> {
     let spec =
         record::read_spec(folder).map_err(|error| host("reading the container's description", &error))?;
     let own = Identity::own().map_err(|error| host("looking at /proc", &error))?;
+    // An ordinary user's shim is born once, however often it is executed.
+    if !reexec::is_again() {
+        packet::send(channel, &StartAnswer::Born(own.clone()), &[])
+            .map_err(|error| host("speaking to the caller", &error))?;
+    }
     let mut record = Record::new(own);
     write(&record, folder)?;
     fail::fail_point!("runtime.shim.recorded");
@@ -75,9 +80,8 @@ fn birth(folder: &Path, choice: &EngineChoice) -> Result<Container, StartError> 
     let Prepared { plan, cgroup, mut warnings } = prepare::prepare(&spec, folder, &root, !privileged)?;
     warnings.extend(entered.warnings.iter().cloned());
     record.warnings = warnings;
-    record.cgroups = cgroup.as_ref().map(|group| group.folders().to_vec()).unwrap_or_default();
     write(&record, folder)?;
-    fail::fail_point!("runtime.shim.cgroup-recorded");
+    fail::fail_point!("runtime.shim.prepared");
 
     let mut engine = engine(&spec, &plan, folder, choice)?;
     let folder_of_logs = spec.log.folder.clone().unwrap_or_else(|| folder.to_owned());

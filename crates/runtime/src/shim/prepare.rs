@@ -46,6 +46,7 @@ pub(super) fn prepare(
     let (mut capabilities, mut warnings) = capabilities::resolve(&spec.security, available)?;
     let filtered = filtered(spec, &mut warnings)?;
     let group = control_group(spec, folder, &mut warnings);
+    fail::fail_point!("runtime.shim.cgroup-made");
     withhold_device_nodes(spec, &group, &mut capabilities, &mut warnings);
     let lowered = lower(spec, available.has("SYS_RESOURCE") && !in_user_namespace, &mut warnings);
     let name = cgroup::name(folder);

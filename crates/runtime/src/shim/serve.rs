@@ -134,8 +134,8 @@ impl Container {
     }
 
     /// What the caller of `start` hears.
-    pub(super) fn answer(&mut self) -> StartAnswer {
-        StartAnswer::Started { shim: self.record.shim.clone(), warnings: self.record.warnings.clone() }
+    pub(super) fn answer(&self) -> StartAnswer {
+        StartAnswer::Started { warnings: self.record.warnings.clone() }
     }
 
     /// Until released.
