@@ -36,6 +36,9 @@ fn main() {
     let (exec, memory) = bench.exec_and_memory(rounds);
     println!("exec {exec:.1}");
     println!("shim-memory {memory}");
+    if let Some(engine) = engines.first() {
+        println!("{}-exec {:.1}", engine.file_name().unwrap().display(), bench.their_exec(engine, rounds));
+    }
 }
 
 struct Bench {
@@ -103,6 +106,29 @@ impl Bench {
         command.args(["run", "--bundle"]).arg(&bundle).arg(&id).stdin(Stdio::null());
         // Waited for inside: an engine that fails must not be waited for at the FIFO.
         self.until_first_byte(|| assert!(command.status().unwrap().success(), "{} failed", engine.display()))
+    }
+
+    /// The median time of `ENGINE exec`.
+    fn their_exec(&self, engine: &Path, rounds: u32) -> f64 {
+        let bundle = self.folder.join(format!("bundle-{}", engine.file_name().unwrap().display()));
+        let text = fs::read_to_string(bundle.join("config.json")).unwrap();
+        let long = text.replace("echo x > /fifo/out", "while :; do sleep 1; done");
+        fs::write(bundle.join("config.json"), long).unwrap();
+        let id = format!("long-{}", std::process::id());
+        let call = |arguments: &[&str]| {
+            let mut command = Command::new(engine);
+            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            assert!(command.status().unwrap().success(), "{arguments:?}");
+        };
+        call(&["run", "--detach", "--bundle", bundle.to_str().unwrap(), &id]);
+        let timed = |_| {
+            let began = Instant::now();
+            call(&["exec", &id, "sh", "-c", ":"]);
+            began.elapsed()
+        };
+        let mut times: Vec<_> = (0..rounds).map(timed).collect();
+        call(&["delete", "--force", &id]);
+        median(&mut times)
     }
 
     /// The configuration that this crate writes for that engine, with a network namespace of its own and a plain root.

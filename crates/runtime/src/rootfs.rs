@@ -101,12 +101,9 @@ impl Overlay<'_> {
     fn options(&self, lowers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd) -> String {
         let path = |folder: &OwnedFd| format!("/proc/self/fd/{}", folder.as_raw_fd());
         let lower = lowers.iter().map(path).collect::<Vec<_>>().join(":");
-        let xattr = if self.in_user_namespace { ",userxattr" } else { "" };
-        format!(
-            "lowerdir={lower},upperdir={},workdir={},index=off,redirect_dir=off,metacopy=off{xattr}",
-            path(upper),
-            path(work)
-        )
+        // A user namespace implies the latter two, and refuses to be told so.
+        let complete = if self.in_user_namespace { "userxattr" } else { "redirect_dir=off,metacopy=off" };
+        format!("lowerdir={lower},upperdir={},workdir={},index=off,{complete}", path(upper), path(work))
     }
 }
 
