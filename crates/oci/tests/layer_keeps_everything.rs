@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use minato_oci::layer::{
@@ -120,6 +121,43 @@ fn an_unpacked_layer_gives_its_tar_back() {
     let layer = store.unpack_layer(tar.as_slice(), Compression::None, &diff_id, Limits::default()).unwrap();
     assert_eq!(layer.size, tar.len() as u64);
     assert_eq!(store.write_layer(&layer, Vec::new()).unwrap(), tar);
+}
+
+/// As root the test becomes somebody else for this; otherwise it is somebody else already.
+#[test]
+fn an_ordinary_user_keeps_what_he_cannot_give() {
+    let place = tempfile::tempdir().unwrap();
+    let nobody = 65_534;
+    let mut child = Command::new(place.path().join("test"));
+    std::fs::copy(std::env::current_exe().unwrap(), place.path().join("test")).unwrap();
+    child.args(["--exact", "as_an_ordinary_user", "--ignored"]).env("TMPDIR", place.path());
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(place.path(), Some(nobody), Some(nobody)).unwrap();
+        child.uid(nobody).gid(nobody);
+    }
+    let output = child.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by an_ordinary_user_keeps_what_he_cannot_give, as somebody else"]
+fn as_an_ordinary_user() {
+    assert!(!rustix::process::geteuid().is_root());
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let tar = tar_of(&everything());
+    let diff_id = Digest::sha256(&tar);
+    let layer = store.unpack_layer(tar.as_slice(), Compression::None, &diff_id, Limits::default()).unwrap();
+    assert!(layer.path.with_file_name("attributes.json").exists());
+    assert_eq!(store.write_layer(&layer, Vec::new()).unwrap(), tar);
+    assert_eq!(
+        std::fs::read(layer.path.join("etc/shadow")).unwrap(),
+        b"secret",
+        "his own layer shuts him out"
+    );
+    store.collect_garbage(minato_oci::store::CollectOptions::default()).unwrap();
+    assert!(!layer.path.exists());
 }
 
 #[test]
