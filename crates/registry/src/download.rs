@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
+use crate::failure::{RequestError, broken};
 use crate::progress::{Event, Progress};
-use crate::transport::{Request, RequestError, Transport, broken};
+use crate::transport::{Request, Transport};
 
 /// Chunks between network and disk: enough that neither waits for the other, and little memory.
 const CHUNKS: usize = 16;

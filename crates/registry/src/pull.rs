@@ -8,9 +8,10 @@ use minato_oci::{
 use crate::client::Client;
 use crate::download::{self, Download};
 use crate::endpoint::Endpoint;
+use crate::failure::RequestError;
 use crate::progress::{Event, Progress};
 use crate::resolve::{ResolveError, Resolved};
-use crate::transport::{Request, RequestError};
+use crate::transport::Request;
 
 /// As Docker's own.
 const CONFIG_LIMIT: u64 = 8 << 20;

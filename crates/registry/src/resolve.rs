@@ -6,8 +6,9 @@ use minato_oci::{
 use reqwest::header::CONTENT_TYPE;
 
 use crate::endpoint::Endpoint;
+use crate::failure::RequestError;
 use crate::progress::Progress;
-use crate::transport::{Request, RequestError, Transport};
+use crate::transport::{Request, Transport};
 
 /// The distribution specification's recommended limit.
 const MANIFEST_LIMIT: u64 = 4 << 20;

@@ -3,23 +3,21 @@
 //! Where the formats leave room it decides as Go's `archive/tar` does, because Docker reads with it and two readers
 //! that disagree are an attack. Paths that could leave the tree are errors here already.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
 use super::entry::{Device, Entry, Kind, Timestamp, TreePath, TreePathError};
+use super::extensions::Extensions;
 use super::header::{BLOCK, checksum, field, padding};
+use super::numbers;
 use super::sparse::{self, Content, Region};
 use super::unpack::Limits;
-use super::{numbers, pax};
 
 /// Go's limit for the headers that describe other headers.
 const EXTENSION_LIMIT: u64 = 1 << 20;
 /// Deeper than any tree that people make, and shallow enough to be removed with the descriptors that a process has.
 const DEPTH_LIMIT: usize = 256;
-/// The kernel's limit for the value of one extended attribute.
-const XATTR_LIMIT: usize = 64 << 10;
 
 /// The entries of an archive, one after the other. Reading it reads the current entry's content.
 pub struct Archive<R> {
@@ -57,19 +55,6 @@ pub enum ArchiveError {
         /// How much is allowed.
         limit: u64,
     },
-}
-
-/// What the headers before an entry's own say about it.
-#[derive(Default)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    size: Option<u64>,
-    modified: Option<Timestamp>,
-    xattrs: BTreeMap<String, Vec<u8>>,
-    sparse: sparse::Attributes,
 }
 
 impl<R: Read> Archive<R> {
@@ -175,58 +160,65 @@ impl<R: Read> Archive<R> {
     fn entry(&mut self, block: &[u8; BLOCK], mut extensions: Extensions) -> Result<Entry, ArchiveError> {
         self.count_entry()?;
         let written = extensions.path.take().unwrap_or_else(|| header_path(block));
-        let name = extensions.sparse.name.take().unwrap_or_else(|| written.clone());
-        let shown = String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned();
-        let refused = |reason: String| ArchiveError::Entry { name: shown.clone(), reason };
-        if name.len() > self.limits.path_bytes {
-            return Err(refused(format!("has a path longer than {} bytes", self.limits.path_bytes)));
-        }
-        let path = tree_path(&name).map_err(|error| refused(error.to_string()))?;
-        if path.as_path().iter().count() > DEPTH_LIMIT {
-            return Err(refused(format!("lies more than {DEPTH_LIMIT} folders deep")));
-        }
-        let link = extensions.link.take().unwrap_or_else(|| text(block, field::LINK).to_owned());
         let is_folder = written.ends_with(b"/");
-        let flag = type_flag(block, is_folder, &extensions.sparse);
-        let size = match flag {
-            b'0' | b'7' | b'S' => match extensions.size {
-                Some(size) => size,
-                None => number(block, field::SIZE)?,
-            },
-            _ => 0,
+        let name = extensions.sparse.name.take().unwrap_or(written);
+        let refused = |reason: String| {
+            let name = String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned();
+            ArchiveError::Entry { name, reason }
         };
-        let kind = match flag {
-            b'0' | b'7' => Kind::File { size },
-            b'S' => Kind::File { size },
-            b'1' => Kind::HardLink { target: self.link_target(&link).map_err(refused)? },
-            b'2' => Kind::Symlink { target: self.symlink_target(&link).map_err(refused)? },
-            b'3' => Kind::Character(device(block)?),
-            b'4' => Kind::Block(device(block)?),
-            b'5' => Kind::Directory,
-            b'6' => Kind::Fifo,
-            other => return Err(refused(format!("has the unknown type {:?}", char::from(other)))),
+        let named = |error| match error {
+            ArchiveError::Malformed(reason) => refused(format!("is malformed: {reason}")),
+            ArchiveError::Entry { reason, .. } => refused(reason),
+            other => other,
         };
-        let kind =
-            self.start_content(kind, size, block, &extensions.sparse).map_err(|error| match error {
-                ArchiveError::Malformed(reason) => refused(format!("is malformed: {reason}")),
-                other => other,
-            })?;
-        let owner = |number: Option<u64>, field| match number {
-            Some(number) => Ok(number),
-            None => self::number(block, field),
-        };
+        let path = self.path(&name).map_err(refused)?;
+        let kind = self.kind(block, &mut extensions, is_folder).map_err(named)?;
         Ok(Entry {
             path,
             kind,
             mode: (number(block, field::MODE)? & 0o7777) as u32,
-            uid: owner_id(owner(extensions.uid, field::UID)?).map_err(refused)?,
-            gid: owner_id(owner(extensions.gid, field::GID)?).map_err(refused)?,
+            uid: owner_id(extensions.uid, block, field::UID).map_err(named)?,
+            gid: owner_id(extensions.gid, block, field::GID).map_err(named)?,
             modified: match extensions.modified {
                 Some(time) => time,
                 None => header_time(block)?,
             },
             xattrs: extensions.xattrs,
         })
+    }
+
+    fn path(&self, name: &[u8]) -> Result<TreePath, String> {
+        if name.len() > self.limits.path_bytes {
+            return Err(format!("has a path longer than {} bytes", self.limits.path_bytes));
+        }
+        let path = tree_path(name).map_err(|error| error.to_string())?;
+        match path.as_path().iter().count() > DEPTH_LIMIT {
+            true => Err(format!("lies more than {DEPTH_LIMIT} folders deep")),
+            false => Ok(path),
+        }
+    }
+
+    fn kind(
+        &mut self,
+        block: &[u8; BLOCK],
+        extensions: &mut Extensions,
+        is_folder: bool,
+    ) -> Result<Kind, ArchiveError> {
+        let link = extensions.link.take().unwrap_or_else(|| text(block, field::LINK).to_owned());
+        match type_flag(block, is_folder, &extensions.sparse) {
+            b'0' | b'7' | b'S' => {
+                let stored = extensions.size.map_or_else(|| number(block, field::SIZE), Ok)?;
+                let size = self.start_content(stored, block, &extensions.sparse)?;
+                Ok(Kind::File { size })
+            }
+            b'1' => Ok(Kind::HardLink { target: self.link_target(&link).map_err(unnamed)? }),
+            b'2' => Ok(Kind::Symlink { target: self.symlink_target(&link).map_err(unnamed)? }),
+            b'3' => Ok(Kind::Character(device(block)?)),
+            b'4' => Ok(Kind::Block(device(block)?)),
+            b'5' => Ok(Kind::Directory),
+            b'6' => Ok(Kind::Fifo),
+            other => Err(unnamed(format!("has the unknown type {:?}", char::from(other)))),
+        }
     }
 
     fn link_target(&self, link: &[u8]) -> Result<TreePath, String> {
@@ -246,15 +238,13 @@ impl<R: Read> Archive<R> {
         Ok(OsStr::from_bytes(link).into())
     }
 
-    /// Gets ready to hand out the content of an entry, of which `stored` bytes are in the archive.
+    /// Gets ready to hand out a file's content, of which `stored` bytes are in the archive, and tells its length.
     fn start_content(
         &mut self,
-        kind: Kind,
         stored: u64,
         block: &[u8; BLOCK],
         attributes: &sparse::Attributes,
-    ) -> Result<Kind, ArchiveError> {
-        let Kind::File { .. } = kind else { return Ok(kind) };
+    ) -> Result<u64, ArchiveError> {
         self.padding = padding(stored);
         let regions = if block[field::TYPE] == b'S' {
             Some(sparse::read_gnu(block, &mut self.input)?)
@@ -273,7 +263,7 @@ impl<R: Read> Archive<R> {
         if self.total > self.limits.total_bytes {
             return Err(too_much("more bytes", self.limits.total_bytes));
         }
-        Ok(Kind::File { size })
+        Ok(size)
     }
 
     fn skip_content(&mut self) -> Result<(), ArchiveError> {
@@ -302,51 +292,6 @@ impl<R: Read> Read for Archive<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.content.read(&mut self.input, buffer)
     }
-}
-
-impl Extensions {
-    fn take_pax(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
-        let malformed = ArchiveError::Malformed("a pax header has a malformed record");
-        let Some(records) = pax::parse(bytes) else { return Err(malformed) };
-        for (key, value) in records {
-            // An empty value takes an earlier one back.
-            let given = (!value.is_empty()).then_some(value);
-            let valid = match key {
-                "path" => text_field(&mut self.path, given),
-                "linkpath" => text_field(&mut self.link, given),
-                "uid" => field_from(&mut self.uid, given, pax::digits),
-                "gid" => field_from(&mut self.gid, given, pax::digits),
-                "size" => field_from(&mut self.size, given, pax::digits),
-                "mtime" => field_from(&mut self.modified, given, pax::time),
-                _ if key.starts_with("GNU.sparse.") => self.sparse.take(&key["GNU.sparse.".len()..], value),
-                _ => self.take_xattr(key, value),
-            };
-            if !valid {
-                return Err(malformed);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_xattr(&mut self, key: &str, value: &[u8]) -> bool {
-        let Some(name) = key.strip_prefix(pax::XATTR_PREFIX) else { return true };
-        let fits =
-            !name.is_empty() && name.len() <= 255 && !name.contains('\0') && value.len() <= XATTR_LIMIT;
-        if fits {
-            self.xattrs.insert(name.to_owned(), value.to_owned());
-        }
-        fits
-    }
-}
-
-fn text_field(field: &mut Option<Vec<u8>>, value: Option<&[u8]>) -> bool {
-    *field = value.map(<[u8]>::to_owned);
-    value.is_none_or(|value| !value.contains(&0))
-}
-
-fn field_from<T>(field: &mut Option<T>, value: Option<&[u8]>, read: impl Fn(&[u8]) -> Option<T>) -> bool {
-    *field = value.and_then(read);
-    field.is_some() == value.is_some()
 }
 
 /// V7 had no type for folders but a closing slash; a pax sparse file has the type of a plain one.
@@ -416,12 +361,21 @@ fn device(block: &[u8; BLOCK]) -> Result<Device, ArchiveError> {
     Ok(Device { major: part(field::MAJOR)?, minor: part(field::MINOR)? })
 }
 
-/// The last number means "leave it" to chown: a file that asks for it would keep the unpacker's owner.
-fn owner_id(number: u64) -> Result<u32, String> {
-    match u32::try_from(number) {
-        Ok(id) if id != u32::MAX => Ok(id),
-        _ => Err(format!("has the owner {number}, which is no user or group")),
-    }
+/// A user or group by number. The last number means "leave it" to chown: a file that asks for it would keep the
+/// unpacker's owner.
+fn owner_id(
+    given: Option<u64>,
+    block: &[u8; BLOCK],
+    field: std::ops::Range<usize>,
+) -> Result<u32, ArchiveError> {
+    let number = given.map_or_else(|| number(block, field), Ok)?;
+    let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
+    id.ok_or_else(|| unnamed(format!("has the owner {number}, which is no user or group")))
+}
+
+/// An error about an entry whose name the caller knows.
+fn unnamed(reason: String) -> ArchiveError {
+    ArchiveError::Entry { name: String::new(), reason }
 }
 
 fn too_much(what: &'static str, limit: u64) -> ArchiveError {

@@ -13,7 +13,9 @@
 mod archive;
 mod attributes;
 mod compression;
+mod dress;
 mod entry;
+mod extensions;
 mod folder;
 mod header;
 mod numbers;

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 use super::attributes::Attributes;
+use super::dress::times;
 use super::entry::{Entry, Kind, Timestamp, TreePath};
 use super::folder::{Folder, Found, Root, failed};
 
@@ -27,10 +27,10 @@ pub(super) const OPAQUE_XATTRS: [&str; 2] = ["trusted.overlay.opaque", "user.ove
 pub struct TreeWriter {
     tree: PathBuf,
     root: Root,
-    attributes: Attributes,
-    is_root: bool,
+    pub(super) attributes: Attributes,
+    pub(super) is_root: bool,
     /// Modes and times of folders are set at the end: writing into a folder needs the one and changes the other.
-    folders: BTreeMap<TreePath, (u32, Timestamp)>,
+    pub(super) folders: BTreeMap<TreePath, (u32, Timestamp)>,
     buffer: Vec<u8>,
 }
 
@@ -349,109 +349,6 @@ impl TreeWriter {
         }
         if ends_in_hole { file.set_len(size).map_err(io) } else { Ok(()) }
     }
-
-    fn dress_folder(&mut self, folder: &Folder, entry: &Entry) -> Result<(), TreeError> {
-        let path = folder.path();
-        let fd = folder.readable().map_err(|error| failed("open", path, error))?;
-        if self.must_own(path, entry) {
-            let owned = rustix::fs::fchown(&fd, Some(uid(entry)), Some(gid(entry)));
-            self.owned(owned, path, entry)?;
-        }
-        self.set_xattrs(path, entry, |name, value| {
-            rustix::fs::fsetxattr(&fd, name, value, XattrFlags::empty())
-        })?;
-        let mode = self.mode_for(path, entry, 0o700);
-        self.folders.insert(path.clone(), (mode, entry.modified));
-        Ok(())
-    }
-
-    /// Gives an open file what the entry says. Owner first: changing it clears set-user-id and capabilities.
-    fn dress_open(
-        &mut self,
-        fd: &OwnedFd,
-        path: &TreePath,
-        entry: &Entry,
-        least: u32,
-    ) -> Result<(), TreeError> {
-        if self.must_own(path, entry) {
-            let owned = rustix::fs::fchown(fd, Some(uid(entry)), Some(gid(entry)));
-            self.owned(owned, path, entry)?;
-        }
-        let mode = self.mode_for(path, entry, least);
-        rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))
-            .map_err(|error| failed("set mode of", path, error))?;
-        self.set_xattrs(path, entry, |name, value| {
-            rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty())
-        })?;
-        rustix::fs::futimens(fd, &times(entry.modified)).map_err(|error| failed("set time of", path, error))
-    }
-
-    /// As [`Self::dress_open`], for what can't be opened: links, devices, pipes.
-    fn dress(&mut self, parent: &Folder, name: &OsStr, entry: &Entry) -> Result<(), TreeError> {
-        let path = parent.path().child(name);
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        if self.must_own(&path, entry) {
-            let owned = rustix::fs::chownat(parent.fd(), name, Some(uid(entry)), Some(gid(entry)), flags);
-            self.owned(owned, &path, entry)?;
-        }
-        if !matches!(entry.kind, Kind::Symlink { .. }) {
-            let mode = Mode::from_raw_mode(self.mode_for(&path, entry, 0o600));
-            rustix::fs::chmodat(parent.fd(), name, mode, AtFlags::empty())
-                .map_err(|error| failed("set mode of", &path, error))?;
-        }
-        let place = parent.path_of(name);
-        self.set_xattrs(&path, entry, |name, value| {
-            rustix::fs::lsetxattr(&place, name, value, XattrFlags::empty())
-        })?;
-        rustix::fs::utimensat(parent.fd(), name, &times(entry.modified), flags)
-            .map_err(|error| failed("set time of", &path, error))
-    }
-
-    /// An ordinary user's own files stand for root's.
-    fn must_own(&mut self, path: &TreePath, entry: &Entry) -> bool {
-        if !self.is_root && (entry.uid, entry.gid) != (0, 0) {
-            self.attributes.keep(path).owner = Some((entry.uid, entry.gid));
-        }
-        self.is_root
-    }
-
-    fn owned(&mut self, result: Result<(), Errno>, path: &TreePath, entry: &Entry) -> Result<(), TreeError> {
-        match result {
-            // Root of a namespace that has only some owners.
-            Err(Errno::PERM | Errno::INVAL) => {
-                self.attributes.keep(path).owner = Some((entry.uid, entry.gid));
-                Ok(())
-            }
-            other => other.map_err(|error| failed("set owner of", path, error)),
-        }
-    }
-
-    /// The mode to set. An ordinary user must be able to read his own layer: `least` is always granted to him.
-    fn mode_for(&mut self, path: &TreePath, entry: &Entry, least: u32) -> u32 {
-        if self.is_root || entry.mode & least == least {
-            return entry.mode;
-        }
-        self.attributes.keep(path).mode = Some(entry.mode);
-        entry.mode | least
-    }
-
-    fn set_xattrs(
-        &mut self,
-        path: &TreePath,
-        entry: &Entry,
-        set: impl Fn(&str, &[u8]) -> Result<(), Errno>,
-    ) -> Result<(), TreeError> {
-        for (name, value) in &entry.xattrs {
-            match set(name, value) {
-                Ok(()) => {}
-                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL) => {
-                    self.attributes.keep(path).xattrs.insert(name.clone(), hex::encode(value));
-                }
-                Err(error) => return Err(failed("set extended attribute of", path, error)),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What would change how overlayfs mounts the layer must come from a whiteout entry and from nothing else.
@@ -491,17 +388,4 @@ fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-fn times(modified: Timestamp) -> Timestamps {
-    let time = Timespec { tv_sec: modified.seconds, tv_nsec: modified.nanoseconds.into() };
-    Timestamps { last_access: time, last_modification: time }
-}
-
-fn uid(entry: &Entry) -> rustix::fs::Uid {
-    rustix::fs::Uid::from_raw(entry.uid)
-}
-
-fn gid(entry: &Entry) -> rustix::fs::Gid {
-    rustix::fs::Gid::from_raw(entry.gid)
 }
