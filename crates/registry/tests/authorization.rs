@@ -132,6 +132,23 @@ async fn a_token_server_without_encryption_gets_no_password() {
 }
 
 #[tokio::test]
+async fn another_host_gets_no_credentials() {
+    let content = content();
+    let elsewhere = Registry::honest(&content).await;
+    let address = elsewhere.address;
+    let registry = Registry::start(&content, move |seen, reply| match wants_basic(seen, reply) {
+        reply if reply.status == 200 && seen.path.contains("/blobs/") => {
+            Reply::status(307).header("location", format!("http://{address}{}", seen.path))
+        }
+        reply => reply,
+    });
+    pull(&registry.await, LOGGED_IN).await.unwrap();
+    let seen = elsewhere.seen();
+    assert_eq!(seen.len(), 2, "config and layer come from elsewhere");
+    assert!(seen.iter().all(|seen| seen.authorization.is_none()), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_challenge_that_nobody_understands_is_a_clear_error() {
     let registry =
         Registry::start(&content(), |_, _| Reply::status(401).header("www-authenticate", "Negotiate")).await;

@@ -19,6 +19,8 @@ use minato_oci::layout::write_folder;
 use minato_oci::{Digest, ImageConfig, Platform, Reference, RootFs, Store};
 use minato_registry::{Credentials, Options};
 
+const PLAIN: &str = "http: {addr: ADDRESS}";
+
 struct Registry {
     child: Child,
     address: SocketAddr,
@@ -33,22 +35,18 @@ impl Drop for Registry {
 
 impl Registry {
     /// `None`, told by name, when a part is missing.
-    fn start(test: &str, folder: &Path, htpasswd: Option<&str>) -> Option<Self> {
-        for part in ["docker-registry", "skopeo"] {
-            if Command::new(part).arg("--version").output().is_err() {
+    fn start(test: &str, folder: &Path, more: &str) -> Option<Self> {
+        for part in ["docker-registry", "skopeo", "openssl"] {
+            if Command::new(part).arg("version").output().is_err() {
                 eprintln!("SKIPPED {test}: {part} is not installed");
                 return None;
             }
         }
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let auth = htpasswd.map_or_else(String::new, |line| {
-            let path = folder.join("htpasswd");
-            std::fs::write(&path, line).unwrap();
-            format!("auth: {{htpasswd: {{realm: here, path: {}}}}}\n", path.display())
-        });
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n{auth}",
-            folder.join("registry").display()
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n{http}\n",
+            folder.join("registry").display(),
+            http = more.replace("ADDRESS", &address.to_string()),
         );
         let path = folder.join("config.yml");
         std::fs::write(&path, config).unwrap();
@@ -120,7 +118,7 @@ async fn pull(
 #[tokio::test]
 async fn an_image_comes_back_as_it_was_pushed() {
     let place = tempfile::tempdir().unwrap();
-    let Some(registry) = Registry::start("an_image_comes_back_as_it_was_pushed", place.path(), None) else {
+    let Some(registry) = Registry::start("an_image_comes_back_as_it_was_pushed", place.path(), PLAIN) else {
         return;
     };
     let (layout, id) = layout(place.path());
@@ -150,11 +148,11 @@ async fn a_registry_with_passwords_takes_the_right_one() {
     let place = tempfile::tempdir().unwrap();
     // user:secret, as `htpasswd -bnBC 5 user secret` writes it.
     let htpasswd = "user:$2y$05$IRBsf9p9F2Y3fFG9l3d9..lYaXBVcBOrb607qiLXptkPum3YlP2Nu\n";
-    let Some(registry) =
-        Registry::start("a_registry_with_passwords_takes_the_right_one", place.path(), Some(htpasswd))
-    else {
-        return;
-    };
+    let path = place.path().join("htpasswd");
+    std::fs::write(&path, htpasswd).unwrap();
+    let with_auth = format!("{PLAIN}\nauth: {{htpasswd: {{realm: here, path: {}}}}}", path.display());
+    let test = "a_registry_with_passwords_takes_the_right_one";
+    let Some(registry) = Registry::start(test, place.path(), &with_auth) else { return };
     let (layout, id) = layout(place.path());
     registry.push(&layout, "app:1", &["--dest-creds", "user:secret"]);
     let reference = registry.reference("app:1");
@@ -165,4 +163,57 @@ async fn a_registry_with_passwords_takes_the_right_one() {
     std::fs::write(&config, auth).unwrap();
     let options = Options { credentials: Credentials::load(&config).unwrap(), ..Options::default() };
     assert_eq!(pull(&reference, place.path(), options).await.unwrap().1.id, id);
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own_is_trusted_when_given() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=here",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+        ])
+        .arg(at("key.pem"))
+        .arg("-out")
+        .arg(at("cert.pem"))
+        .output();
+    let tls = format!(
+        "http: {{addr: ADDRESS, tls: {{certificate: {}, key: {}}}}}",
+        at("cert.pem").display(),
+        at("key.pem").display()
+    );
+    let test = "a_certificate_of_ones_own_is_trusted_when_given";
+    let Some(registry) = Registry::start(test, place.path(), &tls) else { return };
+    assert!(made.unwrap().status.success());
+    let (layout, id) = layout(place.path());
+    registry.push(&layout, "app:1", &[]);
+    let reference = registry.reference("app:1");
+    // On this machine HTTP is the rule: TLS is asked for by a mirror of the registry's own name.
+    let mirrors = vec![format!("{0}=https://{0}", registry.address).parse().unwrap()];
+    let strange = Options { mirrors: mirrors.clone(), ..Options::default() };
+    let told = fake::Told::default();
+    let store = Store::open(&place.path().join("none")).unwrap();
+    client(strange).pull(&reference, &Platform::host(), &store, &told).await.unwrap_err();
+    assert!(
+        told.0.lock().unwrap().iter().any(|event| event.contains("invalid peer certificate")),
+        "{:?}",
+        told.0
+    );
+    let known = Options { mirrors, certificates: vec![at("cert.pem")], ..Options::default() };
+    assert_eq!(pull(&reference, place.path(), known).await.unwrap().1.id, id);
 }

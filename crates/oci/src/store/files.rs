@@ -14,21 +14,41 @@ use super::{Store, StoreError, failed};
 const JSON_LIMIT: u64 = 64 << 20;
 
 impl Store {
-    /// Replaces the file at `path` by `value` in one step that survives a power cut.
+    /// Replaces the file at `path` by `value` in one step that survives a power cut: for what can't be had again.
+    /// Nothing is written when the file has this value already.
+    pub(super) fn write_root(&self, path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+        let bytes = json_line(value);
+        match fs::read(path) {
+            Ok(found) if found == bytes => Ok(()),
+            _ => self.replace(path, &bytes, true),
+        }
+    }
+
+    /// Replaces the file at `path` by `value` in one step.
     pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
-        let mut bytes = serde_json::to_vec(value).expect("the store's own types have string keys");
-        bytes.push(b'\n');
+        self.replace(path, &json_line(value), false)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(self.ingest_folder())?;
-            file.write_all(&bytes)?;
-            file.as_file().sync_all()?;
+            file.write_all(bytes)?;
+            if durable {
+                file.as_file().sync_all()?;
+            }
             fail::fail_point!("oci.record.before-rename");
             file.persist(path)?;
             fail::fail_point!("oci.record.after-rename");
-            sync_folder(path)
+            if durable { sync_folder(path) } else { Ok(()) }
         };
         write().map_err(|source| failed("write", path, source))
     }
+}
+
+fn json_line(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(value).expect("the store's own types have string keys");
+    bytes.push(b'\n');
+    bytes
 }
 
 /// Reads a file that [`Store::write_json`] wrote; `None` when it is not there.

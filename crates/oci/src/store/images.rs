@@ -104,7 +104,7 @@ impl Store {
         self.image_layers(&image)?;
         let reference = reference.with_default_tag();
         let path = self.tag_path(&reference);
-        self.write_json(&path, &TagRecord { version: VERSION, reference, id: *id })
+        self.write_root(&path, &TagRecord { version: VERSION, reference, id: *id })
     }
 
     /// The image that `reference` means here. A digest in it is an image's identity, or the digest of the manifest
@@ -191,7 +191,7 @@ impl Store {
     pub fn pin(&self, owner: &str, ids: &[Digest]) -> Result<(), StoreError> {
         let _lease = self.lease()?;
         let record = PinRecord { version: VERSION, owner: owner.to_owned(), ids: ids.to_vec() };
-        self.write_json(&self.pin_path(owner), &record)
+        self.write_root(&self.pin_path(owner), &record)
     }
 
     /// Ends what `owner` keeps; tells whether there was something.
