@@ -154,6 +154,36 @@ fn an_archive_reaches_only_its_own_members() {
     check("absent", "absent is missing");
 }
 
+/// Docker before version 25 wrote a layer that is there twice as a link to the first.
+#[test]
+fn an_archive_of_an_old_docker_is_read() {
+    let (place, store) = store();
+    let mut layer = TarWriter::new(Vec::new());
+    let kind = Kind::File { size: 1 };
+    layer.append(&Entry::new(TreePath::new("a").unwrap(), kind, 0o644), &mut b"1".as_slice()).unwrap();
+    let layer = layer.finish().unwrap();
+    let rootfs = RootFs { diff_ids: vec![Digest::sha256(&layer); 2] };
+    let config = ImageConfig { rootfs, ..ImageConfig::default() };
+    let json = r#"[{"Config":"config.json","RepoTags":["app:1"],"Layers":["a/layer.tar","b/layer.tar"]}]"#;
+    let mut tar = TarWriter::new(Vec::new());
+    let link = Kind::Symlink { target: "../a/layer.tar".into() };
+    for (name, content) in [
+        ("a/layer.tar", Some(layer.as_slice())),
+        ("b/layer.tar", None),
+        ("config.json", Some(&config.to_json())),
+        ("manifest.json", Some(json.as_bytes())),
+    ] {
+        let kind = content.map_or_else(|| link.clone(), |content| Kind::File { size: content.len() as u64 });
+        let entry = Entry::new(TreePath::new(name).unwrap(), kind, 0o644);
+        tar.append(&entry, &mut content.unwrap_or_default()).unwrap();
+    }
+    let archive = place.path().join("old.tar");
+    fs::write(&archive, tar.finish().unwrap()).unwrap();
+    let loaded = read(&store, &archive, &Selection::only()).unwrap();
+    assert_eq!((loaded.names, loaded.image.config.clone()), (vec![reference("app:1")], config));
+    assert_eq!(file_of(&store, &loaded.image, 1, "a"), b"1");
+}
+
 fn has_skopeo(test: &str) -> bool {
     let found = Command::new("skopeo").arg("--version").output().is_ok();
     if !found {

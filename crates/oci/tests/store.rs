@@ -194,6 +194,8 @@ fn a_blob_that_lies_is_told_from_an_archive_that_is_broken() {
     assert!(error.contains(&format!("expected {}", honest.digest)), "{error}");
     let broken = Descriptor::new("", Digest::sha256(&garbage), garbage.len() as u64);
     assert!(attempt(&garbage, &broken).contains("checksum"));
+    let more = [tar.clone(), b"more".to_vec()].concat();
+    assert!(attempt(&more, &honest).contains("longer than"));
     let short = Descriptor { size: 100, ..honest.clone() };
     assert!(attempt(&tar, &short).contains("longer than 100 bytes"));
     assert!(store.layer(&Digest::sha256(&tar)).unwrap().is_none());
@@ -286,6 +288,24 @@ fn many_at_once_never_lose_a_tagged_image() {
     let store = Store::open(root).unwrap();
     let ids: BTreeSet<Digest> = store.tagged().unwrap().into_iter().map(|(_, id, _)| id).collect();
     assert_eq!(ids.len(), 4);
+}
+
+#[test]
+fn opening_the_store_disturbs_nobody_who_writes() {
+    let (place, store) = store();
+    let id = image_of(&store, &[], "1");
+    std::thread::scope(|scope| {
+        let opener = scope.spawn(|| (0..300).for_each(|_| drop(Store::open(place.path()).unwrap())));
+        let mut number = 0_u32;
+        while !opener.is_finished() {
+            number += 1;
+            let manifest = Digest::sha256(number.to_le_bytes());
+            store.record_manifest(&id, &manifest, None).unwrap();
+            store.put_blob(&number.to_le_bytes()).unwrap();
+        }
+        opener.join().unwrap();
+        assert!(number > 0);
+    });
 }
 
 #[test]

@@ -30,6 +30,8 @@ impl Store {
     }
 
     fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
+        // The new file lies in `ingest/` for a moment, which others may clear when nobody adds.
+        let _lease = self.lease()?;
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(self.ingest_folder())?;
             file.write_all(bytes)?;

@@ -88,7 +88,7 @@ impl Store {
         expected_diff_id: &Digest,
         limits: Limits,
     ) -> Result<Layer, LayerError> {
-        let unpacked = compression.reader(blob, limits).map_err(LayerError::Decompress)?;
+        let unpacked = compression.reader(blob, limits).map_err(LayerError::Read)?;
         let (staged, size) = self.unpack_staged(unpacked, expected_diff_id, limits)?;
         Ok(staged.commit(expected_diff_id, size)?)
     }
@@ -107,13 +107,15 @@ impl Store {
         let mut writer = self.ingest(Some(&descriptor.digest), descriptor.size)?;
         let mut kept = Kept { input: blob, blob: &mut writer, failed: false };
         let unpacked = Compression::detecting_reader(&mut kept, limits)
-            .map_err(LayerError::Decompress)
+            .map_err(LayerError::Read)
             .and_then(|unpacked| self.unpack_staged(unpacked, expected_diff_id, limits));
         // A lie shows as a malformed archive first: the whole blob is read to tell which of the two it is.
-        let readable = !kept.failed && io::copy(&mut kept, &mut io::sink()).is_ok();
-        match unpacked {
-            Err(error) if !readable => Err(error),
-            unpacked => {
+        let rest =
+            if kept.failed { Err(io::ErrorKind::Other.into()) } else { io::copy(&mut kept, &mut io::sink()) };
+        match (unpacked, rest) {
+            (Err(error), Err(_)) => Err(error),
+            (Ok(_), Err(error)) => Err(LayerError::Read(error)),
+            (unpacked, Ok(_)) => {
                 writer.commit()?;
                 let (staged, size) = unpacked?;
                 Ok(staged.commit_from(Some(descriptor.digest), expected_diff_id, size)?)
@@ -150,7 +152,7 @@ impl Store {
                 let file = self.open_blob(&blob)?;
                 let tar = Compression::detecting_reader(file, Limits::default());
                 let copied = tar.and_then(|mut tar| io::copy(&mut tar, &mut tee));
-                copied.map_err(LayerError::Decompress)?;
+                copied.map_err(LayerError::Read)?;
             }
             None => tee = layer::write_tar(&layer.path, tee)?,
         }
@@ -186,9 +188,9 @@ pub enum LayerError {
     /// The archive is refused.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// The decoder can't be made.
-    #[error("layer can't be decompressed: {0}")]
-    Decompress(io::Error),
+    /// The blob can't be read or decompressed.
+    #[error("layer can't be read: {0}")]
+    Read(io::Error),
     /// The tree can't be written as a tar.
     #[error(transparent)]
     Walk(#[from] WalkError),
