@@ -90,7 +90,7 @@ pub(super) fn with_image_environment(image: &Image, declared: Environment) -> En
     let mut environment = Environment::default();
     environment.set_all(&image.config.config.env);
     for variable in declared.into_variables() {
-        environment.set(&variable.name, variable.value.reveal().to_owned());
+        environment.put(&variable.name, variable.value);
     }
     environment
 }

@@ -1,7 +1,7 @@
 //! The environment of a container: the image's, then `envFrom`, then `env`, later ones winning.
 
 use minato_sync::field::Field;
-use minato_workload::spec::{EnvVar, Secret};
+use minato_workload::spec::{EnvValue, EnvVar, Secret};
 
 use super::expand::expand;
 use super::pod::Scope;
@@ -9,20 +9,28 @@ use super::pod_field;
 
 /// Variables in order, each name once.
 #[derive(Debug, Default)]
-pub(super) struct Environment(Vec<(String, String)>);
+pub(super) struct Environment(Vec<(String, EnvValue)>);
 
 impl Environment {
     /// Sets a variable, at its old place when it is there.
     pub(super) fn set(&mut self, name: &str, value: String) {
+        self.put(name, EnvValue::Text(Secret::new(value)));
+    }
+
+    /// As [`Environment::set`], with any value.
+    pub(super) fn put(&mut self, name: &str, value: EnvValue) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some(entry) => entry.1 = value,
             None => self.0.push((name.to_owned(), value)),
         }
     }
 
-    /// The value of a variable.
+    /// The value of a variable; none for what only a replica knows.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        match self.0.iter().find(|(known, _)| known == name)? {
+            (_, EnvValue::Text(text)) => Some(text.reveal().to_owned()),
+            (_, EnvValue::ReplicaName | EnvValue::ReplicaAddress) => None,
+        }
     }
 
     /// Sets `NAME=VALUE` texts, as an image's config has them.
@@ -34,7 +42,7 @@ impl Environment {
 
     /// As the supervisor takes them.
     pub(super) fn into_variables(self) -> Vec<EnvVar> {
-        self.0.into_iter().map(|(name, value)| EnvVar { name, value: Secret::new(value) }).collect()
+        self.0.into_iter().map(|(name, value)| EnvVar { name, value }).collect()
     }
 }
 
@@ -49,6 +57,11 @@ pub(super) fn lower(container: &Field, scope: &Scope) -> Environment {
         let Some(name) = variable.get("name").required_text() else { continue };
         if name.is_empty() || name.contains(['=', '\0']) {
             variable.get("name").error("variable-name", "this can't name a variable");
+            continue;
+        }
+        if let Some(own) = pod_field::of_replica(&variable.get("valueFrom").get("fieldRef").get("fieldPath"))
+        {
+            environment.put(name, own);
             continue;
         }
         if let Some(value) = value(&variable, container, scope, &environment) {

@@ -1,10 +1,20 @@
 //! `fieldRef` and `resourceFieldRef`: what a container is told about its own pod.
 
 use minato_sync::field::Field;
+use minato_workload::spec::EnvValue;
 
 use super::limits;
 use super::pod::Scope;
 use super::quantity::Quantity;
+
+/// What a replica learns about itself only when it is there.
+pub(super) fn of_replica(path: &Field) -> Option<EnvValue> {
+    match path.text()? {
+        "metadata.name" => Some(EnvValue::ReplicaName),
+        "status.podIP" => Some(EnvValue::ReplicaAddress),
+        _ => None,
+    }
+}
 
 /// The value of a `fieldPath`. What only a running replica knows is an error.
 pub(super) fn value(path_field: &Field, scope: &Scope) -> Option<String> {

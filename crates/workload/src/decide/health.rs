@@ -58,10 +58,25 @@ pub(crate) struct Health {
     pub(crate) started: bool,
     /// Takes traffic.
     pub(crate) ready: bool,
-    counts: [Count; 3],
+    /// Begun anew by a supervisor that takes over.
+    #[serde(skip)]
+    counts: Counts,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// One count for each kind of probe. All are equal: what was counted so far is no change that must be remembered, or the
+/// record file would be written anew with each answer.
+#[derive(Debug, Clone, Default)]
+struct Counts([Count; 3]);
+
+impl PartialEq for Counts {
+    fn eq(&self, _: &Counts) -> bool {
+        true
+    }
+}
+
+impl Eq for Counts {}
+
+#[derive(Debug, Clone, Default)]
 struct Count {
     due: Moment,
     asked: bool,
@@ -80,33 +95,35 @@ impl Health {
         health.ready = started && container.readiness.is_none();
         for kind in ProbeKind::ALL {
             if let Some(probe) = kind.of(container) {
-                health.counts[kind as usize].due = now.plus_seconds(probe.initial_delay_seconds);
+                health.counts.0[kind as usize].due = now.plus_seconds(probe.initial_delay_seconds);
             }
         }
         health
     }
 
-    /// After the supervisor was replaced: nothing is being asked, everything is asked soon.
-    pub(crate) fn ask_anew(&mut self, now: Moment) {
-        for count in &mut self.counts {
-            count.asked = false;
-            count.due = count.due.min(now);
+    /// After the supervisor was replaced: probes of a container that runs since `since` are asked soon.
+    pub(crate) fn ask_anew(&mut self, container: &Container, since: Moment, now: Moment) {
+        self.counts = Counts::default();
+        for kind in ProbeKind::ALL {
+            if let Some(probe) = kind.of(container) {
+                self.counts.0[kind as usize].due = since.plus_seconds(probe.initial_delay_seconds).max(now);
+            }
         }
     }
 
     /// Probes to ask now; they count as asked until [`Health::record`].
     pub(crate) fn take_due(&mut self, container: &Container, now: Moment) -> Vec<ProbeKind> {
         let due: Vec<ProbeKind> =
-            self.wanted(container).filter(|kind| self.counts[*kind as usize].due <= now).collect();
+            self.wanted(container).filter(|kind| self.counts.0[*kind as usize].due <= now).collect();
         for kind in &due {
-            self.counts[*kind as usize].asked = true;
+            self.counts.0[*kind as usize].asked = true;
         }
         due
     }
 
     /// When the next probe is due.
     pub(crate) fn next_due(&self, container: &Container) -> Option<Moment> {
-        self.wanted(container).map(|kind| self.counts[kind as usize].due).min()
+        self.wanted(container).map(|kind| self.counts.0[kind as usize].due).min()
     }
 
     /// Takes an answer in. `true` when the container must be restarted because of it.
@@ -118,7 +135,7 @@ impl Health {
         now: Moment,
     ) -> bool {
         let Some(probe) = kind.of(container) else { return false };
-        let count = &mut self.counts[kind as usize];
+        let count = &mut self.counts.0[kind as usize];
         count.asked = false;
         count.take(probe, answer, kind, now);
         let passes = count.successes >= probe.success_threshold.max(1);
@@ -135,20 +152,20 @@ impl Health {
 
     /// The last thing a probe had to complain about: the readiness probe's, else the startup probe's.
     pub(crate) fn complaint(&self) -> Option<&ProbeFailure> {
-        let of = |kind: ProbeKind| self.counts[kind as usize].last_failure.as_ref();
+        let of = |kind: ProbeKind| self.counts.0[kind as usize].last_failure.as_ref();
         if self.started { of(ProbeKind::Readiness) } else { of(ProbeKind::Startup) }
     }
 
     /// That probe's last failure.
     pub(crate) fn last_failure(&self, kind: ProbeKind) -> Option<&ProbeFailure> {
-        self.counts[kind as usize].last_failure.as_ref()
+        self.counts.0[kind as usize].last_failure.as_ref()
     }
 
     fn began(&mut self, container: &Container, now: Moment) {
         self.started = true;
         self.ready = container.readiness.is_none();
         for kind in [ProbeKind::Readiness, ProbeKind::Liveness] {
-            let count = &mut self.counts[kind as usize];
+            let count = &mut self.counts.0[kind as usize];
             count.due = count.due.max(now);
         }
     }
@@ -156,7 +173,7 @@ impl Health {
     fn wanted<'a>(&'a self, container: &'a Container) -> impl Iterator<Item = ProbeKind> + 'a {
         ProbeKind::ALL.into_iter().filter(move |kind| {
             let gate = (*kind == ProbeKind::Startup) != self.started;
-            kind.of(container).is_some() && gate && !self.counts[*kind as usize].asked
+            kind.of(container).is_some() && gate && !self.counts.0[*kind as usize].asked
         })
     }
 }

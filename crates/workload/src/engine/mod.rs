@@ -41,6 +41,7 @@ pub(crate) trait Containers: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub(crate) struct Start {
     pub(crate) id: String,
+    pub(crate) replica: String,
     /// The container that keeps the pod's network namespace; none yet for the pod's first.
     pub(crate) holder: Option<String>,
     pub(crate) network: PodNetwork,

@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 use super::{Containers, Ended, Found, NotStarted, PodNetwork, ReadyMount, Running, Start};
 use crate::control::EngineChoice;
 use crate::moment::Moment;
-use crate::spec::Container;
+use crate::spec::{Container, EnvValue};
 use crate::status::Exit;
 
 /// Most output of a probe's program that is kept.
@@ -219,7 +219,7 @@ fn container_spec(
         start.id.parse().map_err(|error: minato_runtime::InvalidContainerId| error.to_string())?;
     let rootfs = Rootfs::Layers { layers, read_only: container.security.read_only_root };
     let mut spec = ContainerSpec::new(id, rootfs, container.args.clone());
-    spec.env = container.env.iter().map(|var| (var.name.clone(), var.value.reveal().to_owned())).collect();
+    spec.env = container.env.iter().map(|var| (var.name.clone(), value(&var.value, start))).collect();
     spec.cwd = PathBuf::from(if container.cwd.is_empty() { "/" } else { &container.cwd });
     spec.user.clone_from(&container.user);
     spec.extra_groups.clone_from(&container.extra_groups);
@@ -231,6 +231,14 @@ fn container_spec(
     spec.network = network;
     spec.log = LogOptions { folder: Some(start.logs.clone()), ..LogOptions::default() };
     Ok(spec)
+}
+
+fn value(value: &EnvValue, start: &Start) -> String {
+    match value {
+        EnvValue::Text(text) => text.reveal().to_owned(),
+        EnvValue::ReplicaName => start.replica.clone(),
+        EnvValue::ReplicaAddress => start.network.address.to_string(),
+    }
 }
 
 fn mount(ready: &ReadyMount) -> Mount {

@@ -74,7 +74,18 @@ pub struct EnvVar {
     /// Its name.
     pub name: String,
     /// Its value. Treated as secret always: never printed.
-    pub value: Secret,
+    pub value: EnvValue,
+}
+
+/// The value of an environment variable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum EnvValue {
+    /// Known before there is a replica.
+    Text(Secret),
+    /// The replica's own name.
+    ReplicaName,
+    /// The replica's own address.
+    ReplicaAddress,
 }
 
 /// What a container may use.

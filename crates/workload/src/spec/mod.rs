@@ -11,8 +11,8 @@ mod service;
 mod workload;
 
 pub use container::{
-    Condition, Container, ContainerPort, DependsOn, EnvVar, Hook, ImageUse, Limits, Mount, PortProtocol,
-    Restart, Security,
+    Condition, Container, ContainerPort, DependsOn, EnvValue, EnvVar, Hook, ImageUse, Limits, Mount,
+    PortProtocol, Restart, Security,
 };
 pub use pod::{FileContent, HostAlias, Pod, Volume};
 pub use probe::{Probe, ProbeAction, ProbeScheme};

@@ -25,6 +25,8 @@ pub(super) struct LiveReplica {
     clearing: bool,
     /// Its folder and volumes are there.
     prepared: bool,
+    /// What its `/etc/hosts` says.
+    pub(super) hosts: String,
 }
 
 impl Supervisor {
@@ -198,6 +200,7 @@ impl Supervisor {
         };
         let start = Start {
             id: place::runtime_id(id, index, attempt),
+            replica: id.to_owned(),
             holder,
             network: self.network.pod(address),
             hostname: pod.hostname.clone().unwrap_or_else(|| id.to_owned()),
@@ -343,6 +346,7 @@ impl Supervisor {
             draining: false,
             clearing: false,
             prepared: false,
+            hosts: String::new(),
         };
         self.replicas.insert(id.to_owned(), live);
     }

@@ -206,13 +206,18 @@ impl Supervisor {
             for replica in
                 workload.replicas.iter().filter(|replica| replica.holder.is_some() && !replica.cleared)
             {
-                let Some(pod) = workload.pod_of(replica) else { continue };
+                let (Some(pod), Some(live)) = (workload.pod_of(replica), self.replicas.get_mut(&replica.id))
+                else {
+                    continue;
+                };
                 let text = place::hosts(&workload.wanted.key, replica, pod, &self.record.services);
                 let folder = self.paths.pods.join(&replica.id);
-                if folder.exists()
-                    && let Err(error) = place::write_hosts(&folder, &text)
-                {
-                    super::process::say(&format!("{}: hosts not written: {error}", replica.id));
+                if live.hosts == text || !folder.exists() {
+                    continue;
+                }
+                match place::write_hosts(&folder, &text) {
+                    Ok(()) => live.hosts = text,
+                    Err(error) => super::process::say(&format!("{}: hosts not written: {error}", replica.id)),
                 }
             }
         }

@@ -67,7 +67,9 @@ impl Supervisor {
         let attempt = life.attempts;
         let runtime_id = place::runtime_id(id, index, attempt);
         let here = found.get(&runtime_id).filter(|found| found.kept);
-        life.health.ask_anew(now);
+        if let (Some(since), Some(container)) = (life.stage.since(), pod.all_containers().nth(index)) {
+            life.health.ask_anew(container, since, now);
+        }
         let mut action = None;
         match (&mut life.stage, here) {
             (stage @ Stage::Starting, None) => {

@@ -264,6 +264,7 @@ async fn another_supervisor_adopts_what_runs_and_removes_what_nobody_knows() {
     let before = bench.engine.ids();
     let stray = crate::engine::Start {
         id: "web-stray-9.0.1".to_owned(),
+        replica: "web-stray-9".to_owned(),
         holder: None,
         network: bench.network.pod(bench.network.base),
         container: acting("stray", &["sleep"]),

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use minato_loadgen::{Load, Options, Report};
 use minato_oci::{Digest, Store};
 use minato_workload::spec::{
-    ApplicationProtocol, Container, EnvVar, ImageUse, Limits, Pod, PortProtocol, Probe, ProbeAction,
-    ProbeScheme, Publish, Restart, Run, Secret, Security, ServicePort, Strategy, TargetPort,
+    ApplicationProtocol, Container, EnvValue, EnvVar, ImageUse, Limits, Pod, PortProtocol, Probe,
+    ProbeAction, ProbeScheme, Publish, Restart, Run, Secret, Security, ServicePort, Strategy, TargetPort,
 };
 use minato_workload::{
     Cause, Filter, RolloutId, RolloutStatus, Service, ServiceKey, ServiceStatus, Supervisor,
@@ -302,7 +302,7 @@ pub fn service(name: &str, port: u16, application: Option<ApplicationProtocol>, 
 }
 
 pub fn variable((name, value): (&str, &str)) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Secret::new(value) }
+    EnvVar { name: name.to_owned(), value: EnvValue::Text(Secret::new(value)) }
 }
 
 pub fn http_probe(path: &str, port: u16) -> Probe {

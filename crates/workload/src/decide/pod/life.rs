@@ -185,7 +185,7 @@ impl Stage {
         )
     }
 
-    pub(super) fn since(&self) -> Option<Moment> {
+    pub(crate) fn since(&self) -> Option<Moment> {
         match self {
             Stage::Running { since, .. } | Stage::Stopping { since, .. } | Stage::Killed { since } => {
                 Some(*since)
