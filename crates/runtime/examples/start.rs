@@ -54,7 +54,7 @@ impl Bench {
             fs::create_dir_all(layer.join(name)).unwrap();
         }
         fs::copy("/bin/busybox", layer.join("bin/sh")).unwrap();
-        fs::create_dir(folder.join("fifo")).unwrap();
+        fs::create_dir_all(folder.join("fifo")).unwrap();
         let runtime = Runtime::new(&folder.join("run"), Engine::Embedded).unwrap();
         Self { folder: folder.to_owned(), layer, runtime }
     }
@@ -97,6 +97,9 @@ impl Bench {
     }
 
     fn theirs(&self, engine: &Path, round: u32) -> Duration {
+        if engine.ends_with("docker") {
+            return self.docker(engine);
+        }
         let bundle = self.folder.join(format!("bundle-{}", engine.file_name().unwrap().display()));
         if !bundle.exists() {
             self.make_bundle(engine, &bundle);
@@ -106,6 +109,25 @@ impl Bench {
         command.args(["run", "--bundle"]).arg(&bundle).arg(&id).stdin(Stdio::null());
         // Waited for inside: an engine that fails must not be waited for at the FIFO.
         self.until_first_byte(|| assert!(command.status().unwrap().success(), "{} failed", engine.display()))
+    }
+
+    /// `docker run` of the image `bench`, which holds the same files, by the daemon that DOCKER_HOST names.
+    fn docker(&self, program: &Path) -> Duration {
+        let mut command = Command::new(program);
+        command.args([
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--memory",
+            "64m",
+            "--pids-limit",
+            "100",
+            "--volume",
+        ]);
+        command.arg(format!("{}:/fifo", self.folder.join("fifo").display()));
+        command.args(["bench", "sh", "-c", "echo x > /fifo/out"]).stdin(Stdio::null());
+        self.until_first_byte(|| assert!(command.status().unwrap().success(), "docker failed"))
     }
 
     /// The median time of `ENGINE exec`.
