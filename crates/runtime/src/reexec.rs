@@ -45,7 +45,7 @@ pub(crate) fn spawn_shim(folder: &Path, engine: &Engine, channel: &OwnedFd) -> i
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.arg0("minato-shim").args(shim_arguments(folder, engine)).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    if cfg!(feature = "failpoints") {
+    if fail::has_failpoints() {
         command
             .envs(std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MINATO_KILL_")));
     }

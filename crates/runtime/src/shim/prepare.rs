@@ -125,7 +125,7 @@ fn write_files(
     if let Some(hosts) = &spec.hosts {
         texts.push(("hosts", hosts_text(hosts)));
     }
-    if !matches!(spec.rootfs, Rootfs::Overlay { .. }) {
+    if matches!(spec.rootfs, Rootfs::Layers { .. }) {
         texts.push(("hostname", format!("{}\n", spec.hostname)));
     }
     if let Some(text) = &spec.resolv_conf {
