@@ -6,15 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minato_oci::layer::{
-    Archive, ArchiveError as TarError, Compression, Entry as TarEntry, Kind as TarKind, Limits,
-};
+use minato_oci::layer::{Archive, ArchiveError as TarError, Entry as TarEntry, Kind as TarKind, Limits};
 
-use super::{Copier, CopyError};
+use super::{Copier, CopyError, uncompress};
 use crate::layer::{Content, Entry};
 use crate::tree::{CAPABILITY, Kind, Node, Tree, TreeError, normalise, resolve};
 use rustix::fs::XattrFlags;
@@ -56,7 +54,7 @@ pub enum ArchiveError {
     },
     /// A compression that can't be read here.
     #[error(
-        "archive {archive} is compressed with {compression}, which can't be read yet; use gzip, zstd or none"
+        "archive {archive} is compressed with {compression}, which can't be read yet; use gzip, zstd, xz or none"
     )]
     Compression {
         /// The source.
@@ -79,46 +77,15 @@ pub(crate) fn is_archive(node: &Node) -> Result<bool, CopyError> {
     if node.kind != Kind::File || node.identity.size == 0 {
         return Ok(false);
     }
-    let archive = node.place.display().to_string();
-    let mut input = open(node)?;
-    let mut start = [0; 6];
-    let length = read_start(&mut input, &mut start).map_err(TreeError::read(&node.place))?;
-    if let Some(compression) = foreign_compression(&start[..length]) {
-        return Err(ArchiveError::Compression { archive, compression }.into());
-    }
-    input.rewind().map_err(TreeError::read(&node.place))?;
-    let Ok(reader) = Compression::detecting_reader(input, Limits::default()) else {
-        return Ok(false);
-    };
-    match Archive::new(reader, Limits::default()).next_entry() {
+    match Archive::new(uncompress::open(node)?, Limits::default()).next_entry() {
         Ok(Some(_)) => Ok(true),
         Ok(None) | Err(TarError::Malformed(_) | TarError::Io(_)) => Ok(false),
         // A header that is one, with content that must not be: saying "no archive" would copy it in silence.
-        Err(source) => Err(ArchiveError::Tar { archive, source }.into()),
-    }
-}
-
-fn foreign_compression(start: &[u8]) -> Option<&'static str> {
-    match start {
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz"),
-        [b'B', b'Z', b'h', ..] => Some("bzip2"),
-        _ => None,
-    }
-}
-
-fn read_start(input: &mut File, start: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < start.len() {
-        match input.read(&mut start[filled..])? {
-            0 => break,
-            count => filled += count,
+        Err(source) => {
+            let archive = node.place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(ArchiveError::Tar { archive, source }.into())
         }
     }
-    Ok(filled)
-}
-
-fn open(node: &Node) -> Result<File, TreeError> {
-    File::open(&node.place).map_err(TreeError::read(&node.place))
 }
 
 impl Copier<'_> {
@@ -127,9 +94,7 @@ impl Copier<'_> {
     pub(crate) fn unpack(&mut self, node: &Node, destination: &str, scratch: &Path) -> Result<(), CopyError> {
         let archive = node.place.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = self.make_folders(&normalise(Path::new(destination)))?;
-        let reader = Compression::detecting_reader(open(node)?, Limits::default());
-        let reader = reader.map_err(TreeError::read(&node.place))?;
-        let mut tar = Archive::new(reader, Limits::default());
+        let mut tar = Archive::new(uncompress::open(node)?, Limits::default());
         let mut unpacking = Unpacking {
             copier: self,
             archive,

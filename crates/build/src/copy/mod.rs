@@ -15,6 +15,7 @@ mod owner;
 mod pattern;
 #[cfg(test)]
 mod properties;
+mod uncompress;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
