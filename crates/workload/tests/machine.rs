@@ -27,6 +27,10 @@ fn main() {
         ("two_clients_at_once_find_one_supervisor", two_clients_at_once_find_one_supervisor),
         ("pods_reach_services_by_name", pods_reach_services_by_name),
         ("restart_and_scale_lose_no_request", restart_and_scale_lose_no_request),
+        (
+            "a_supervisor_killed_at_any_moment_is_followed_well",
+            a_supervisor_killed_at_any_moment_is_followed_well,
+        ),
     ]);
 }
 
@@ -286,6 +290,41 @@ fn restart_and_scale_lose_no_request() -> Result<(), Missing> {
             let started = Instant::now();
             while running(&bench.workload().await) > 1 {
                 assert!(started.elapsed() < Duration::from_secs(15));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+    })
+}
+
+fn a_supervisor_killed_at_any_moment_is_followed_well() -> Result<(), Missing> {
+    Bench::with(|bench| {
+        Box::pin(async move {
+            let mut first = bench.web("v0", &[]);
+            first.soak_seconds = 1;
+            bench.healthy(&first).await;
+            let status = bench.publish().await;
+            // The moments are the same in every run: steps of a golden ratio through a rollout's three seconds.
+            for round in 1..=10u32 {
+                let moment = Duration::from_secs_f64((f64::from(round) * 0.618_034).fract() * 3.0);
+                let mut next = bench.web(&format!("v{round}"), &[]);
+                next.soak_seconds = 1;
+                let id = bench.supervisor.apply_workload(&next).await.unwrap();
+                tokio::time::sleep(moment).await;
+                bench.kill_supervisor();
+                let followed =
+                    Supervisor::connect_or_start(bench.data(), &SupervisorOptions::default()).await;
+                followed.unwrap();
+                assert_eq!(bench.settled(&id).await, RolloutStatus::Healthy, "killed after {moment:?}");
+                let answer = get("127.0.0.1", status.published[0].host_port, "/").unwrap();
+                assert_eq!(answer, format!("v{round}\n"), "killed after {moment:?}");
+            }
+            let started = Instant::now();
+            while bench.workload().await.replicas.len() > 2 {
+                assert!(
+                    started.elapsed() < Duration::from_secs(15),
+                    "old replicas end: {:#?}",
+                    bench.workload().await
+                );
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         })

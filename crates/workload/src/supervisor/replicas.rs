@@ -70,6 +70,7 @@ impl Supervisor {
         }
         let action = match what {
             Happening::Started(Ok(running)) => {
+                fail::fail_point!("workload.replica.started");
                 replica.warnings.insert(index, running.warnings);
                 replica.holder.get_or_insert_with(|| place::runtime_id(id, index, attempt));
                 let action = replica.life.started(&pod, index, running.pid, now);
@@ -85,6 +86,7 @@ impl Supervisor {
                     Ended::Seen(exit) => exit,
                     Ended::Lost => Exit { code: None, signal: None, out_of_memory: false, at: now },
                 };
+                fail::fail_point!("workload.container.ended");
                 replica.life.exited(&pod, index, exit, now);
                 self.after_exit(id, index, attempt, ended);
                 None

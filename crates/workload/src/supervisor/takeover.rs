@@ -29,6 +29,7 @@ impl Supervisor {
         let found: BTreeMap<String, Found> =
             found.into_iter().map(|found| (found.id.clone(), found)).collect();
         self.adopt(&found);
+        fail::fail_point!("workload.takeover.adopted");
         self.remove_unknown(&found);
         self.save();
     }

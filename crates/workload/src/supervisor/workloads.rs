@@ -71,11 +71,13 @@ impl Supervisor {
         match action {
             ReplicaAction::Create => self.create_replica(key, now),
             ReplicaAction::Admit(id) => {
+                fail::fail_point!("workload.replica.before-admission");
                 if let Some((replica, _)) = self.record.replica(&id) {
                     replica.admitted = true;
                 }
             }
             ReplicaAction::Stop(id) => {
+                fail::fail_point!("workload.replica.before-stop");
                 if let Some((replica, pod)) = self.record.replica(&id) {
                     replica.unwanted = true;
                     replica.life.stop(now.plus_seconds(pod.grace_seconds));
