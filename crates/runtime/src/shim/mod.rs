@@ -27,7 +27,7 @@ use self::embedded::Embedded;
 use self::engine::{Engine, Stdio};
 use self::prepare::Prepared;
 use self::program::{Program, Rules};
-use self::serve::{Container, Outputs};
+use self::serve::{Container, Outputs, Parts};
 use crate::bundle::{self, LastSteps, Plan};
 use crate::capabilities::Capabilities;
 use crate::control::packet;
@@ -74,11 +74,11 @@ fn birth(folder: &Path, choice: &EngineChoice, channel: &OwnedFd) -> Result<Cont
     write(&record, folder)?;
     fail::fail_point!("runtime.shim.recorded");
     let privileged = become_able(&spec, folder, choice)?;
-    let entered = network::enter(&spec.network, folder, privileged)?;
+    let network = network::enter(&spec.network, folder, privileged)?;
     fail::fail_point!("runtime.shim.network-made");
     let root = rootfs::prepare(&spec.rootfs, folder, !privileged)?;
     let Prepared { plan, cgroup, mut warnings } = prepare::prepare(&spec, folder, &root, !privileged)?;
-    warnings.extend(entered.warnings.iter().cloned());
+    warnings.extend(network.warnings.iter().cloned());
     record.warnings = warnings;
     write(&record, folder)?;
     fail::fail_point!("runtime.shim.prepared");
@@ -96,8 +96,9 @@ fn birth(folder: &Path, choice: &EngineChoice, channel: &OwnedFd) -> Result<Cont
     engine.start()?;
     fail::fail_point!("runtime.shim.started");
     dumpable_again();
-    Container::new(folder, spec, plan, record, engine, cgroup, entered, log, outputs, control)
-        .map_err(|error| host("watching the container", &error))
+    let folder = folder.to_owned();
+    let parts = Parts { folder, spec, plan, record, engine, cgroup, network, log, outputs, control };
+    Container::new(parts).map_err(|error| host("watching the container", &error))
 }
 
 /// After this the process can make namespaces and mounts, is executed from a file that nobody can write to, and has its

@@ -6,7 +6,7 @@ mod requests;
 use std::io;
 use std::net::SocketAddrV4;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -38,18 +38,23 @@ pub(super) struct Outputs {
     pub(super) stderr: Option<OwnedFd>,
 }
 
+/// What was made for a container, each part by another step of its birth.
+pub(super) struct Parts {
+    pub(super) folder: PathBuf,
+    pub(super) spec: ContainerSpec,
+    pub(super) plan: Plan,
+    pub(super) record: Record,
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) cgroup: Option<Cgroup>,
+    pub(super) network: Entered,
+    pub(super) log: LogWriter,
+    pub(super) outputs: Outputs,
+    pub(super) control: OwnedFd,
+}
+
 /// A container and everything that its shim holds for it.
 pub(super) struct Container {
-    folder: PathBuf,
-    spec: ContainerSpec,
-    plan: Plan,
-    record: Record,
-    engine: Box<dyn Engine>,
-    cgroup: Option<Cgroup>,
-    network: Entered,
-    log: LogWriter,
-    outputs: Outputs,
-    control: OwnedFd,
+    parts: Parts,
     init: OwnedFd,
     clients: Vec<Client>,
     listeners: Vec<(SocketAddrV4, OwnedFd)>,
@@ -94,45 +99,17 @@ enum Event {
 }
 
 impl Container {
-    #[allow(clippy::too_many_arguments)] // The parts of one thing, each made by another step of its birth.
-    pub(super) fn new(
-        folder: &Path,
-        spec: ContainerSpec,
-        plan: Plan,
-        record: Record,
-        engine: Box<dyn Engine>,
-        cgroup: Option<Cgroup>,
-        network: Entered,
-        log: LogWriter,
-        outputs: Outputs,
-        control: OwnedFd,
-    ) -> io::Result<Self> {
-        let folder = folder.to_owned();
-        let init = record.init.as_ref().map_or(Err(io::ErrorKind::NotFound.into()), own_child)?;
-        let owner = spec.tied_to.as_ref().map(|owner| owner.pidfd().map_or(Owner::Gone, Owner::Alive));
+    /// Fails when the container's first process can't be watched.
+    pub(super) fn new(parts: Parts) -> io::Result<Self> {
+        let init = parts.record.init.as_ref().map_or(Err(io::ErrorKind::NotFound.into()), own_child)?;
+        let owner = parts.spec.tied_to.as_ref().map(|owner| owner.pidfd().map_or(Owner::Gone, Owner::Alive));
         let owner = owner.unwrap_or(Owner::Nobody);
-        Ok(Self {
-            folder,
-            spec,
-            plan,
-            record,
-            engine,
-            cgroup,
-            network,
-            log,
-            outputs,
-            control,
-            init,
-            clients: Vec::new(),
-            listeners: Vec::new(),
-            owner,
-            released: false,
-        })
+        Ok(Self { parts, init, clients: Vec::new(), listeners: Vec::new(), owner, released: false })
     }
 
     /// What the caller of `start` hears.
     pub(super) fn answer(&self) -> StartAnswer {
-        StartAnswer::Started { warnings: self.record.warnings.clone() }
+        StartAnswer::Started { warnings: self.parts.record.warnings.clone() }
     }
 
     /// Until released.
@@ -157,27 +134,27 @@ impl Container {
 
     /// Nobody is left who would release the container. Says whether it is gone.
     fn end_with_owner(&mut self) -> bool {
-        if self.record.exit.is_none() {
+        if self.parts.record.exit.is_none() {
             let _ended = signal::send(&self.init, Signal::KILL);
             return false;
         }
         self.listeners.clear();
-        self.network.leave(&self.spec.network, &self.folder);
+        self.parts.network.leave(&self.parts.spec.network, &self.parts.folder);
         let _left_for_remove = self.clean_up();
         true
     }
 
     /// Waits until something happens.
     fn next_events(&self) -> Vec<Event> {
-        let mut watched = vec![(Event::Connection, &self.control)];
-        if self.record.exit.is_none() {
+        let mut watched = vec![(Event::Connection, &self.parts.control)];
+        if self.parts.record.exit.is_none() {
             watched.push((Event::Exit, &self.init));
         }
         if let Owner::Alive(owner) = &self.owner {
             watched.push((Event::OwnerGone, owner));
         }
         for (stream, descriptor) in
-            [(Stream::Stdout, &self.outputs.stdout), (Stream::Stderr, &self.outputs.stderr)]
+            [(Stream::Stdout, &self.parts.outputs.stdout), (Stream::Stderr, &self.parts.outputs.stderr)]
         {
             watched.extend(descriptor.iter().map(|descriptor| (Event::Output(stream), descriptor)));
         }
@@ -199,11 +176,11 @@ impl Container {
     /// The record comes first: whatever happens next, how the container ended is known.
     fn note_exit(&mut self) {
         let Some(outcome) = reap(&self.init) else { return };
-        let killed = self.cgroup.as_ref().is_some_and(|group| group.memory_kills() > 0);
+        let killed = self.parts.cgroup.as_ref().is_some_and(|group| group.memory_kills() > 0);
         let oom_killed = killed && outcome != ExitOutcome::Code(0);
-        self.record.exit = Some(Exit { outcome, oom_killed, at: SystemTime::now() });
+        self.parts.record.exit = Some(Exit { outcome, oom_killed, at: SystemTime::now() });
         // Without room on the disk, those who are connected still hear it from the shim.
-        let _unwritten = self.record.write(&self.folder);
+        let _unwritten = self.parts.record.write(&self.parts.folder);
         fail::fail_point!("runtime.shim.exit-recorded");
         self.drain();
         for client in &mut self.clients {
@@ -216,8 +193,10 @@ impl Container {
     /// Everything that the container wrote is in the log before anybody hears of its end.
     fn drain(&mut self) {
         let deadline = Instant::now() + DRAIN;
-        while (self.outputs.stdout.is_some() || self.outputs.stderr.is_some()) && Instant::now() < deadline {
-            let descriptors = [&self.outputs.stdout, &self.outputs.stderr];
+        while (self.parts.outputs.stdout.is_some() || self.parts.outputs.stderr.is_some())
+            && Instant::now() < deadline
+        {
+            let descriptors = [&self.parts.outputs.stdout, &self.parts.outputs.stderr];
             let mut polled: Vec<_> = descriptors
                 .into_iter()
                 .flatten()
@@ -236,18 +215,18 @@ impl Container {
     /// Copies what there is. A full disk loses lines, never the container.
     fn copy_output(&mut self, stream: Stream) {
         let slot = match stream {
-            Stream::Stdout => &mut self.outputs.stdout,
-            Stream::Stderr => &mut self.outputs.stderr,
+            Stream::Stdout => &mut self.parts.outputs.stdout,
+            Stream::Stderr => &mut self.parts.outputs.stderr,
         };
         let Some(descriptor) = slot else { return };
         let mut buffer = [0; 32 << 10];
         match rustix::io::read(&*descriptor, &mut buffer) {
             Ok(0) => {
                 *slot = None;
-                let _lost = self.log.finish(stream);
+                let _lost = self.parts.log.finish(stream);
             }
             Ok(length) => {
-                let _lost = self.log.write(stream, buffer.get(..length).unwrap_or_default());
+                let _lost = self.parts.log.write(stream, buffer.get(..length).unwrap_or_default());
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             Err(_) => *slot = None,
@@ -256,7 +235,7 @@ impl Container {
 
     /// Only the shim's own user and root may ask.
     fn accept(&mut self) {
-        let Ok(socket) = accept_with(&self.control, SocketFlags::CLOEXEC) else { return };
+        let Ok(socket) = accept_with(&self.parts.control, SocketFlags::CLOEXEC) else { return };
         let own = rustix::process::geteuid();
         let allowed = socket_peercred(&socket).is_ok_and(|peer| peer.uid == own || peer.uid.is_root());
         if allowed && self.clients.len() < CLIENT_LIMIT {

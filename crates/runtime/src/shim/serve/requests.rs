@@ -28,7 +28,7 @@ impl Container {
         descriptors: Vec<OwnedFd>,
     ) -> Role {
         match request {
-            Request::State => self.reply(index, &Reply::State(self.record.state()), &[]),
+            Request::State => self.reply(index, &Reply::State(self.parts.record.state()), &[]),
             Request::Signal(signal) => match self.signal(signal) {
                 Ok(()) => self.reply(index, &Reply::Done, &[]),
                 Err(reason) => self.refuse(index, &reason),
@@ -52,7 +52,7 @@ impl Container {
                 self.listeners.retain(|(kept, _)| *kept != address);
                 self.reply(index, &Reply::Done, &[])
             }
-            Request::Watch if self.record.exit.is_some() => Role::Done,
+            Request::Watch if self.parts.record.exit.is_some() => Role::Done,
             Request::Watch => Role::Watching,
             Request::Release => self.release(index),
         }
@@ -71,7 +71,7 @@ impl Container {
     }
 
     fn signal(&self, signal: Signal) -> Result<(), String> {
-        if self.record.exit.is_some() {
+        if self.parts.record.exit.is_some() {
             return Err("it has ended already".to_owned());
         }
         signal::send(&self.init, signal).map_err(|error| error.to_string())
@@ -82,14 +82,14 @@ impl Container {
         let Ok([stdin, stdout, stderr]) = <[OwnedFd; 3]>::try_from(descriptors) else {
             return Err(invalid("exec: stdin, stdout and stderr must come with it"));
         };
-        if self.record.exit.is_some() {
+        if self.parts.record.exit.is_some() {
             return Err(invalid("exec: the container has ended"));
         }
         if spec.args.first().is_none_or(String::is_empty) {
             return Err(invalid("exec: there is no command"));
         }
         let addition = self.addition(spec)?;
-        let pid = self.engine.add(addition, Stdio { stdin, stdout, stderr })?;
+        let pid = self.parts.engine.add(addition, Stdio { stdin, stdout, stderr })?;
         dumpable_again();
         let program = Identity::of(pid).and_then(|program| own_child(&program));
         program.map(|program| (pid, program)).map_err(|error| StartError::Host {
@@ -102,21 +102,21 @@ impl Container {
     /// under other mounts.
     fn addition(&self, spec: ExecSpec) -> Result<Addition, StartError> {
         let user = match &spec.user {
-            None => self.plan.user.clone(),
+            None => self.parts.plan.user.clone(),
             Some(name) => {
-                let root = Root::open(&self.plan.rootfs);
+                let root = Root::open(&self.parts.plan.rootfs);
                 let root = root.map_err(|error| StartError::Rootfs { reason: error.to_string() })?;
-                user::resolve(&root, name, &self.spec.extra_groups)?
+                user::resolve(&root, name, &self.parts.spec.extra_groups)?
             }
         };
-        let mut env = self.plan.env.clone();
+        let mut env = self.parts.plan.env.clone();
         env.retain(|(name, _)| !spec.env.iter().any(|(added, _)| added == name));
-        if user != self.plan.user && !self.spec.env.iter().any(|(name, _)| name == "HOME") {
+        if user != self.parts.plan.user && !self.parts.spec.env.iter().any(|(name, _)| name == "HOME") {
             env.retain(|(name, _)| name != "HOME");
             env.push(("HOME".to_owned(), user.home.clone()));
         }
         env.extend(spec.env);
-        let cwd = spec.cwd.unwrap_or_else(|| self.spec.cwd.clone());
+        let cwd = spec.cwd.unwrap_or_else(|| self.parts.spec.cwd.clone());
         Ok(Addition { args: spec.args, env, cwd, user, terminal: spec.terminal })
     }
 
@@ -132,12 +132,12 @@ impl Container {
 
     /// Cleans up, says so, and lets the loop end. What can't be removed is left for `Runtime::remove`.
     fn release(&mut self, index: usize) -> Role {
-        if self.record.exit.is_none() {
+        if self.parts.record.exit.is_none() {
             return self.refuse(index, "it still runs; end it first");
         }
         self.released = true;
         self.listeners.clear();
-        self.network.leave(&self.spec.network, &self.folder);
+        self.parts.network.leave(&self.parts.spec.network, &self.parts.folder);
         let cleaned = self.clean_up();
         match cleaned {
             Ok(()) => self.reply(index, &Reply::Done, &[]),
@@ -146,14 +146,15 @@ impl Container {
     }
 
     pub(super) fn clean_up(&self) -> Result<(), String> {
-        rustix::mount::unmount(&self.plan.rootfs, UnmountFlags::DETACH)
-            .map_err(|error| format!("unmounting {}: {error}", self.plan.rootfs.display()))?;
+        rustix::mount::unmount(&self.parts.plan.rootfs, UnmountFlags::DETACH)
+            .map_err(|error| format!("unmounting {}: {error}", self.parts.plan.rootfs.display()))?;
         fail::fail_point!("runtime.shim.unmounted");
-        if let Some(group) = &self.cgroup {
+        if let Some(group) = &self.parts.cgroup {
             group.remove().map_err(|(path, error)| format!("{}: {error}", path.display()))?;
         }
         fail::fail_point!("runtime.shim.cgroup-removed");
-        clean::remove_folder(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
+        clean::remove_folder(&self.parts.folder)
+            .map_err(|error| format!("{}: {error}", self.parts.folder.display()))
     }
 }
 
