@@ -31,11 +31,12 @@ impl Network {
         let candidates =
             (0..2048).map(|step| u32::from(Ipv4Addr::new(10, 88, 0, 0)) + ((start + step) % 2048) * 1024);
         let bridge = format!("minato{}", hex::encode(&hash[2..6]));
-        let own = |name: &str| name == bridge;
-        let free = candidates.into_iter().find(|base| {
-            !taken.iter().any(|(name, net, mask)| !own(name) && (base & mask == *net || net & !1023 == *base))
-        });
-        let base = Ipv4Addr::from(free.unwrap_or(u32::from(Ipv4Addr::new(10, 88, 0, 0))));
+        // While the bridge is there, its network stays what it is.
+        let own = taken.iter().find(|(name, ..)| *name == bridge).map(|(_, net, _)| *net);
+        let is_free =
+            |base: &u32| !taken.iter().any(|(_, net, mask)| base & mask == *net || net & !1023 == *base);
+        let base = own.or_else(|| candidates.into_iter().find(is_free));
+        let base = Ipv4Addr::from(base.unwrap_or(u32::from(Ipv4Addr::new(10, 88, 0, 0))));
         Network { base, prefix: 22, bridge: Some(bridge) }
     }
 
