@@ -1,6 +1,7 @@
 //! What came of a start and of a container: errors, warnings, states and exits. All of it crosses the control socket
 //! or is stored, so all of it is serde.
 
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -146,6 +147,14 @@ pub enum Warning {
     #[error("the container has no way out to other machines: {reason}")]
     NoWayOut {
         /// Why.
+        reason: String,
+    },
+    /// A Service listens on its port itself, which keeps programs of the pod from binding that port on all addresses.
+    #[error("the pod's programs can't listen on all addresses of a Service's port ({service}): {reason}")]
+    PortTaken {
+        /// The Service's address and port in the pod.
+        service: SocketAddrV4,
+        /// Why connections can't be led to another port.
         reason: String,
     },
     /// `insecure` was set and this is weaker than asked for.

@@ -130,6 +130,10 @@ impl Shim {
     /// A TCP listener in the container's network namespace. The shim keeps it: connections wait while no caller lives,
     /// and asking again gives the same one.
     ///
+    /// On a loopback address of a namespace that is not the caller's, the listener itself has another port, to which the
+    /// kernel leads connections: programs in there may bind `address.port()` on all addresses. Where the kernel can't,
+    /// the listener has the port, and [`Warning::PortTaken`] is among the warnings of whoever adopts the container.
+    ///
     /// # Errors
     /// When the address can't be bound there.
     pub fn listen(&self, address: SocketAddrV4) -> Result<OwnedFd, ControlError> {
@@ -137,7 +141,7 @@ impl Shim {
         descriptors.pop().ok_or_else(|| self.unexpected(Reply::Descriptors))
     }
 
-    /// Stops keeping the listener on that address.
+    /// Stops keeping the listener on that address; connections that it accepted go on.
     ///
     /// # Errors
     /// When the shim is gone.

@@ -11,6 +11,8 @@
 mod links;
 mod masquerade;
 mod netlink;
+mod redirect;
+mod tables;
 
 use std::fs::{self, File};
 use std::io;
@@ -26,6 +28,8 @@ use crate::outcome::{StartError, Warning};
 use crate::spec::{Network, OwnNetwork, Uplink};
 use links::{LOOPBACK, Links, or_exists};
 
+pub(crate) use redirect::Redirect;
+
 const OWN_NAMESPACE: &str = "/proc/self/ns/net";
 /// Held while a bridge gains or loses a link, so that none is removed under an arriving one.
 const LOCK: &str = "/run/minato-network.lock";
@@ -34,6 +38,8 @@ const LOCK: &str = "/run/minato-network.lock";
 #[derive(Debug)]
 pub(crate) struct Entered {
     pub(crate) warnings: Vec<Warning>,
+    /// Whether this is not the namespace of the one who asked.
+    pub(crate) elsewhere: bool,
     host: Option<File>,
 }
 
@@ -47,7 +53,9 @@ pub(crate) fn enter(network: &Network, folder: &Path, privileged: bool) -> Resul
         Network::Isolated => own_namespace().map(|_| Vec::new())?,
         Network::Own(own) => enter_own(own, folder, privileged)?,
     };
-    Ok(Entered { warnings, host: privileged.then_some(host) })
+    let elsewhere =
+        is_elsewhere(&host).map_err(|error| failed("looking at the container's namespace", &error))?;
+    Ok(Entered { warnings, elsewhere, host: privileged.then_some(host) })
 }
 
 impl Entered {
@@ -73,6 +81,11 @@ pub(crate) fn leave(network: &Network, folder: &Path) {
     if ports.next().is_none() {
         let _gone = masquerade::remove(uplink).and_then(|()| host.remove(&uplink.bridge));
     }
+}
+
+fn is_elsewhere(host: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(host.metadata()?.ino() != fs::metadata(OWN_NAMESPACE)?.ino())
 }
 
 fn enter_own(own: &OwnNetwork, folder: &Path, privileged: bool) -> Result<Vec<Warning>, StartError> {

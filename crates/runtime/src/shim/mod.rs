@@ -9,6 +9,7 @@
 mod command;
 mod embedded;
 mod engine;
+mod listeners;
 mod ordinary;
 mod prepare;
 mod program;

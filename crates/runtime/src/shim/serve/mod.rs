@@ -4,7 +4,6 @@
 mod requests;
 
 use std::io;
-use std::net::SocketAddrV4;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +14,7 @@ use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::engine::Engine;
+use super::listeners::Listeners;
 use crate::bundle::Plan;
 use crate::cgroup::Cgroup;
 use crate::control::packet;
@@ -57,7 +57,7 @@ pub(super) struct Container {
     parts: Parts,
     init: OwnedFd,
     clients: Vec<Client>,
-    listeners: Vec<(SocketAddrV4, OwnedFd)>,
+    listeners: Listeners,
     /// The process with which the container ends.
     owner: Owner,
     released: bool,
@@ -104,7 +104,8 @@ impl Container {
         let init = parts.record.init.as_ref().map_or(Err(io::ErrorKind::NotFound.into()), own_child)?;
         let owner = parts.spec.tied_to.as_ref().map(|owner| owner.pidfd().map_or(Owner::Gone, Owner::Alive));
         let owner = owner.unwrap_or(Owner::Nobody);
-        Ok(Self { parts, init, clients: Vec::new(), listeners: Vec::new(), owner, released: false })
+        let listeners = Listeners::new(parts.network.elsewhere);
+        Ok(Self { parts, init, clients: Vec::new(), listeners, owner, released: false })
     }
 
     /// What the caller of `start` hears.

@@ -1,7 +1,7 @@
 //! What a shim does when it is asked: the requests of the control socket.
 
 use std::io;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::SocketAddrV4;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::mount::UnmountFlags;
@@ -49,7 +49,7 @@ impl Container {
                 Err(error) => self.refuse(index, &format!("listening on {address}: {error}")),
             },
             Request::Unlisten { address } => {
-                self.listeners.retain(|(kept, _)| *kept != address);
+                self.listeners.close(address);
                 self.reply(index, &Reply::Done, &[])
             }
             Request::Watch if self.parts.record.exit.is_some() => Role::Done,
@@ -120,14 +120,14 @@ impl Container {
         Ok(Addition { args: spec.args, env, cwd, user, terminal: spec.terminal })
     }
 
+    /// A port that a program of the pod can't have any more is said in the record, for those who adopt the container.
     fn listen(&mut self, address: SocketAddrV4) -> io::Result<OwnedFd> {
-        if let Some((_, listener)) = self.listeners.iter().find(|(kept, _)| *kept == address) {
-            return listener.try_clone();
+        let (listener, warning) = self.listeners.open(address)?;
+        if let Some(warning) = warning.filter(|warning| !self.record.warnings.contains(warning)) {
+            self.record.warnings.push(warning);
+            let _unwritten = self.record.write(&self.folder);
         }
-        let listener: OwnedFd = TcpListener::bind(address)?.into();
-        let copy = listener.try_clone()?;
-        self.listeners.push((address, listener));
-        Ok(copy)
+        Ok(listener)
     }
 
     /// Cleans up, says so, and lets the loop end. What can't be removed is left for `Runtime::remove`.
