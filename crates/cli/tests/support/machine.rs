@@ -83,11 +83,12 @@ impl Machine {
 
     /// Starts a verb and returns at once.
     pub fn start<S: AsRef<OsStr>>(&self, arguments: &[S], environment: &[(&str, &str)]) -> Running {
+        let began = Instant::now();
         let said: Vec<_> = arguments.iter().map(|a| a.as_ref().to_string_lossy().into_owned()).collect();
         let mut child = Command::new(&self.program[0])
             .args(&self.program[1..])
-            .args(arguments)
             .args(&self.flags)
+            .args(arguments)
             .env("MINATO_DATA_DIR", self.data())
             .env("HOME", self.folder.path().join("home"))
             .env("NO_COLOR", "1")
@@ -100,7 +101,7 @@ impl Machine {
             .unwrap();
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
-        Running { child, stdout, stderr, began: Instant::now(), said: said.join(" ") }
+        Running { child, stdout, stderr, began, said: said.join(" ") }
     }
 
     /// Remembers the processes, cgroups and namespaces that belong to this data folder now.

@@ -21,14 +21,16 @@ pub struct Traces {
     /// With what each process is, for messages.
     pub processes: BTreeMap<Process, String>,
     pub cgroups: BTreeSet<PathBuf>,
-    /// As `/proc/PID/ns` shows them: `net:[4026532345]`.
-    pub namespaces: BTreeSet<String>,
+    /// As `/proc/PID/ns` shows them, `net:[4026532345]`, with the time at which they were seen last. The kernel soon
+    /// gives the number to another namespace: a process that started later is in another one.
+    pub namespaces: BTreeMap<String, u64>,
 }
 
 impl Traces {
     /// Finds the processes that mention the folder in their arguments, environment or mounts, and their descendants.
     pub fn of(data: &Path) -> Traces {
         let own_mounts = namespace("self", "mnt");
+        let seen = ticks_since_boot();
         let all = processes();
         let mut ours: BTreeSet<u32> = all
             .keys()
@@ -47,7 +49,7 @@ impl Traces {
             traces.processes.insert(process, format!("{id} {} ({})", all[&id].name, command_line(id)));
             traces.cgroups.extend(cgroups(id));
             let namespaces = NAMESPACES.iter().filter_map(|kind| namespace(&id.to_string(), kind));
-            traces.namespaces.extend(namespaces.filter(|name| !host.contains(name)));
+            traces.namespaces.extend(namespaces.filter(|name| !host.contains(name)).map(|name| (name, seen)));
         }
         traces
     }
@@ -79,18 +81,18 @@ impl Traces {
     }
 
     fn namespaces_in_use(&self, now: &BTreeMap<u32, Stat>) -> Vec<String> {
-        let inhabited =
-            now.keys().flat_map(|id| NAMESPACES.map(|kind| (id, namespace(&id.to_string(), kind))));
-        let inhabited = inhabited.filter_map(|(id, name)| Some((id, name?)));
-        let mut left: Vec<String> = inhabited
-            .filter(|(_, name)| self.namespaces.contains(name))
-            .map(|(id, name)| format!("namespace {name} of process {id}"))
-            .collect();
+        let mut left = Vec::new();
+        for (id, stat) in now {
+            let of_process = NAMESPACES.iter().filter_map(|kind| namespace(&id.to_string(), kind));
+            let ours =
+                of_process.filter(|name| self.namespaces.get(name).is_some_and(|seen| stat.started <= *seen));
+            left.extend(ours.map(|name| format!("namespace {name} of process {id}")));
+        }
         let pinned = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let pinned = pinned.lines().filter(|line| line.contains(" nsfs "));
         left.extend(
             pinned
-                .filter(|line| self.namespaces.iter().any(|name| line.contains(&**name)))
+                .filter(|line| self.namespaces.keys().any(|name| line.contains(&**name)))
                 .map(str::to_owned),
         );
         left
@@ -116,6 +118,13 @@ pub fn clean(data: &Path) {
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+}
+
+/// In the unit of a process's start time: a hundredth of a second.
+fn ticks_since_boot() -> u64 {
+    let text = fs::read_to_string("/proc/uptime").unwrap();
+    let seconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
+    (seconds * 100.0) as u64
 }
 
 struct Stat {
