@@ -123,9 +123,9 @@ impl Container {
     /// A port that a program of the pod can't have any more is said in the record, for those who adopt the container.
     fn listen(&mut self, address: SocketAddrV4) -> io::Result<OwnedFd> {
         let (listener, warning) = self.listeners.open(address)?;
-        if let Some(warning) = warning.filter(|warning| !self.record.warnings.contains(warning)) {
-            self.record.warnings.push(warning);
-            let _unwritten = self.record.write(&self.folder);
+        if let Some(warning) = warning.filter(|warning| !self.parts.record.warnings.contains(warning)) {
+            self.parts.record.warnings.push(warning);
+            let _unwritten = self.parts.record.write(&self.parts.folder);
         }
         Ok(listener)
     }
