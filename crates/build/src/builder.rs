@@ -2,25 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
 
 use minato_dockerfile::ignore::Ignore;
-use minato_dockerfile::{Dockerfile, Instruction, Statement};
-use minato_oci::layer::Limits;
-use minato_oci::layout::{self, Selection};
-use minato_oci::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store};
+use minato_dockerfile::{Dockerfile, Instruction};
+use minato_oci::{Digest, Image, ImageConfig, Layer, Platform, Store};
 use minato_resource::Diagnostic;
 
-use crate::bases::{Bases, FetchError};
-use crate::error::{BuildError, StepError};
+use crate::base_images::BaseImages;
+use crate::bases::Bases;
+use crate::error::BuildError;
 use crate::executor::{Cancelled, Executor};
 use crate::layer::LayerTimes;
-use crate::lower::{CopyFrom, GlobalScope, Lowering, StageState, lower};
-use crate::place::{Source, one_line};
-use crate::progress::{Progress, StepName, StepOutcome};
+use crate::lower::{GlobalScope, Lowering, StageState, lower};
+use crate::place::Source;
+use crate::progress::Progress;
 use crate::request::Request;
-use crate::solve::{Solver, StageInput, StepCache, StepReport};
-use crate::stages::{Base, Stages, copy_from, select};
+use crate::solve::{SolvedStage, Solver, StageInput, StepCache, StepReport};
+use crate::stages::{Base, Stages, select};
 use crate::tree::{Context, StatCache};
 
 /// Builds images into a store.
@@ -68,35 +67,46 @@ impl Builder<'_> {
         let lowering =
             Lowering { dockerfile: &dockerfile, source: &source, global: &global, created: &created };
         let inputs = lower_all(&lowering, &stages, &found, &request.platform)?;
-        let cancelled = self.cancelled.inner();
-        let stat_cache = StatCache::open(self.stat_cache_place(request));
-        let solver = Solver {
-            store: self.store,
-            steps: &StepCache::new(self.cache),
-            stat_cache: &stat_cache,
-            context: &context,
-            executor: self.executor,
-            progress: self.progress,
-            cancelled: &cancelled,
-            request,
-            source: &source,
-            times: LayerTimes { source_date_epoch: epoch(request)? },
-            proxies: global.proxies(),
-            images: found.images.iter().map(|(name, found)| (name.clone(), found.layers.clone())).collect(),
-            layouts: found.layouts.iter().map(|(stage, found)| (*stage, found.layers.clone())).collect(),
-        };
-        let solved = solver.solve(&inputs);
-        // What was hashed is worth keeping even when a later step failed; failing to keep it only costs time.
-        if let Err(error) = stat_cache.save() {
-            self.progress.warning(&format!("build cache: {error}"));
-        }
-        let solved = solved?;
+        let solved = self.solve(request, &source, &context, &global, &found, &inputs)?;
         let steps = solved.values().flat_map(|stage| stage.reports.clone()).collect();
         let target = inputs.get(&stages.target).map(|input| input.lowered.config.clone()).unwrap_or_default();
         let layers = solved.get(&stages.target).map(|stage| stage.layers.clone()).unwrap_or_default();
         let config = finish_config(target, &layers, request, &created);
         let image = self.store.save_image(&config)?;
         Ok(Built { image, steps })
+    }
+
+    fn solve(
+        &self,
+        request: &Request,
+        source: &Source<'_>,
+        context: &Context,
+        global: &GlobalScope,
+        found: &BaseImages,
+        inputs: &BTreeMap<usize, StageInput<'_>>,
+    ) -> Result<BTreeMap<usize, Arc<SolvedStage>>, BuildError> {
+        let stat_cache = StatCache::open(self.stat_cache_place(request));
+        let solver = Solver {
+            store: self.store,
+            steps: &StepCache::new(self.cache),
+            stat_cache: &stat_cache,
+            context,
+            executor: self.executor,
+            progress: self.progress,
+            cancelled: &self.cancelled.inner(),
+            request,
+            source,
+            times: LayerTimes { source_date_epoch: epoch(request)? },
+            proxies: global.proxies(),
+            images: found.images.iter().map(|(name, found)| (name.clone(), found.layers.clone())).collect(),
+            layouts: found.layouts.iter().map(|(stage, found)| (*stage, found.layers.clone())).collect(),
+        };
+        let solved = solver.solve(inputs);
+        // What was hashed is worth keeping even when a later step failed; failing to keep it only costs time.
+        if let Err(error) = stat_cache.save() {
+            self.progress.warning(&format!("build cache: {error}"));
+        }
+        solved
     }
 
     fn parse(&self, request: &Request) -> Result<Dockerfile, BuildError> {
@@ -153,154 +163,13 @@ impl Builder<'_> {
             }
         }
     }
-
-    /// The images that the needed stages start from and copy from.
-    fn find_bases(
-        &self,
-        request: &Request,
-        dockerfile: &Dockerfile,
-        source: &Source<'_>,
-        stages: &Stages<'_>,
-    ) -> Result<Found, BuildError> {
-        let mut found = Found::default();
-        let mut wanted: BTreeMap<Reference, Wanted> = BTreeMap::new();
-        for (index, stage) in &stages.needed {
-            match &stage.base {
-                Base::Image(reference) => {
-                    wanted
-                        .entry(reference.clone())
-                        .or_insert_with(|| Wanted::new(source, &stage.name, &stage.stage.from));
-                }
-                Base::Layout { folder, name } => {
-                    let image = self.read_layout(folder, name.as_deref(), &request.platform);
-                    let image = image.and_then(|image| FoundImage::new(self.store, image));
-                    found
-                        .layouts
-                        .insert(*index, image.map_err(|error| source.failed(&stage.stage.from, error))?);
-                }
-                Base::Scratch | Base::Stage(_) => {}
-            }
-            for statement in &stage.stage.instructions {
-                if let CopyFrom::Image(reference) = copy_from(dockerfile, *index, statement, source)? {
-                    wanted.entry(reference).or_insert_with(|| Wanted::new(source, &stage.name, statement));
-                }
-            }
-        }
-        let results = std::thread::scope(|scope| {
-            let threads: Vec<_> = wanted
-                .iter()
-                .map(|(reference, wanted)| {
-                    (reference, wanted, scope.spawn(|| self.find_image(reference, wanted, request)))
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|(reference, wanted, thread)| (reference, wanted, thread.join()))
-                .collect::<Vec<_>>()
-        });
-        for (reference, wanted, result) in results {
-            let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let image =
-                result.map_err(|error| source.failed_at(wanted.span, &wanted.step.instruction, error))?;
-            found.images.insert(reference.clone(), image);
-        }
-        Ok(found)
-    }
-
-    fn find_image(
-        &self,
-        reference: &Reference,
-        wanted: &Wanted,
-        request: &Request,
-    ) -> Result<FoundImage, StepError> {
-        let started = Instant::now();
-        self.progress.started(&wanted.step);
-        let result = self.find_or_fetch(reference, request);
-        let outcome = match &result {
-            Ok((_, true)) => StepOutcome::Cached,
-            Ok(_) => StepOutcome::Done,
-            Err(_) => StepOutcome::Failed,
-        };
-        self.progress.finished(&wanted.step, outcome, started.elapsed());
-        result.map(|(image, _)| image)
-    }
-
-    /// The image, and whether the store had it.
-    fn find_or_fetch(
-        &self,
-        reference: &Reference,
-        request: &Request,
-    ) -> Result<(FoundImage, bool), StepError> {
-        if !request.pull
-            && let Some(id) = self.store.resolve(reference)?
-            && let Some(image) = self.store.image(&id)?
-            && request.platform.rank(&image.config.platform()).is_some()
-            // A layer may have been collected: then the registry is asked, as if the image had never been here.
-            && let Ok(found) = FoundImage::new(self.store, image)
-        {
-            return Ok((found, true));
-        }
-        let image = self.bases.fetch(reference, &request.platform);
-        let image = image.map_err(|source| StepError::Base { image: reference.familiar(), source })?;
-        Ok((FoundImage::new(self.store, image)?, false))
-    }
-
-    fn read_layout(
-        &self,
-        folder: &Path,
-        name: Option<&str>,
-        platform: &Platform,
-    ) -> Result<Image, StepError> {
-        let selection = Selection {
-            name: name.map(str::to_owned),
-            platform: platform.clone(),
-            limits: Limits::default(),
-        };
-        let loaded = layout::read(self.store, folder, &selection);
-        loaded.map(|loaded| loaded.image).map_err(|error| StepError::Base {
-            image: format!("oci-layout://{}", folder.display()),
-            source: FetchError(Box::new(error)),
-        })
-    }
-}
-
-/// An image that is wanted, and by whom.
-struct Wanted {
-    span: minato_resource::Span,
-    step: StepName,
-}
-
-impl Wanted {
-    fn new<T>(source: &Source<'_>, stage: &str, statement: &Statement<T>) -> Self {
-        let line = source.line(statement.span);
-        let instruction = one_line(&statement.text);
-        let step = StepName { stage: stage.to_owned(), number: 1, total: 1, instruction, line };
-        Self { span: statement.span, step }
-    }
-}
-
-#[derive(Default)]
-struct Found {
-    images: BTreeMap<Reference, FoundImage>,
-    layouts: BTreeMap<usize, FoundImage>,
-}
-
-struct FoundImage {
-    config: ImageConfig,
-    layers: Vec<Layer>,
-}
-
-impl FoundImage {
-    fn new(store: &Store, image: Image) -> Result<Self, StepError> {
-        Ok(Self { layers: store.image_layers(&image)?, config: image.config })
-    }
 }
 
 /// Lowers the stages in order of the file, so that every stage finds the state of the one it starts from.
 fn lower_all<'a>(
     lowering: &Lowering<'_>,
     stages: &'a Stages<'_>,
-    found: &Found,
+    found: &BaseImages,
     platform: &Platform,
 ) -> Result<BTreeMap<usize, StageInput<'a>>, BuildError> {
     let mut states: BTreeMap<usize, StageState> = BTreeMap::new();

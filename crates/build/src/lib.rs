@@ -16,6 +16,7 @@
 //!
 //! What this crate does not do: talk to registries ([`Bases`]), print ([`Progress`]), compress or push.
 
+mod base_images;
 mod bases;
 mod builder;
 mod copy;

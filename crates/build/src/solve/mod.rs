@@ -14,4 +14,4 @@ mod stubs;
 pub(crate) use cache::StepCache;
 pub(crate) use key::{Key, KeyBuilder};
 pub use stage::StepReport;
-pub(crate) use stage::{Solver, StageInput};
+pub(crate) use stage::{SolvedStage, Solver, StageInput};

@@ -1,0 +1,166 @@
+//! The images that a build starts from and copies from: found in the store, in a layout, or fetched.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use minato_dockerfile::{Dockerfile, Statement};
+use minato_oci::layer::Limits;
+use minato_oci::layout::{self, Selection};
+use minato_oci::{Image, ImageConfig, Layer, Platform, Reference, Store};
+use minato_resource::Span;
+
+use crate::bases::FetchError;
+use crate::builder::Builder;
+use crate::error::{BuildError, StepError};
+use crate::lower::CopyFrom;
+use crate::place::{Source, one_line};
+use crate::progress::{StepName, StepOutcome};
+use crate::request::Request;
+use crate::stages::{Base, Stages, copy_from};
+
+/// What was found, by whom it is asked for.
+#[derive(Default)]
+pub(crate) struct BaseImages {
+    pub(crate) images: BTreeMap<Reference, BaseImage>,
+    /// By the stage's number.
+    pub(crate) layouts: BTreeMap<usize, BaseImage>,
+}
+
+/// An image whose layers are all here.
+pub(crate) struct BaseImage {
+    pub(crate) config: ImageConfig,
+    pub(crate) layers: Vec<Layer>,
+}
+
+impl Builder<'_> {
+    /// The images that the needed stages start from and copy from.
+    pub(crate) fn find_bases(
+        &self,
+        request: &Request,
+        dockerfile: &Dockerfile,
+        source: &Source<'_>,
+        stages: &Stages<'_>,
+    ) -> Result<BaseImages, BuildError> {
+        let mut found = BaseImages::default();
+        let mut wanted: BTreeMap<Reference, Wanted> = BTreeMap::new();
+        for (index, stage) in &stages.needed {
+            match &stage.base {
+                Base::Image(reference) => {
+                    wanted
+                        .entry(reference.clone())
+                        .or_insert_with(|| Wanted::new(source, &stage.name, &stage.stage.from));
+                }
+                Base::Layout { folder, name } => {
+                    let image = self.read_layout(folder, name.as_deref(), &request.platform);
+                    let image = image.and_then(|image| BaseImage::new(self.store, image));
+                    found
+                        .layouts
+                        .insert(*index, image.map_err(|error| source.failed(&stage.stage.from, error))?);
+                }
+                Base::Scratch | Base::Stage(_) => {}
+            }
+            for statement in &stage.stage.instructions {
+                if let CopyFrom::Image(reference) = copy_from(dockerfile, *index, statement, source)? {
+                    wanted.entry(reference).or_insert_with(|| Wanted::new(source, &stage.name, statement));
+                }
+            }
+        }
+        let results = std::thread::scope(|scope| {
+            let threads: Vec<_> = wanted
+                .iter()
+                .map(|(reference, wanted)| {
+                    (reference, wanted, scope.spawn(|| self.find_image(reference, wanted, request)))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|(reference, wanted, thread)| (reference, wanted, thread.join()))
+                .collect::<Vec<_>>()
+        });
+        for (reference, wanted, result) in results {
+            let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let image =
+                result.map_err(|error| source.failed_at(wanted.span, &wanted.step.instruction, error))?;
+            found.images.insert(reference.clone(), image);
+        }
+        Ok(found)
+    }
+
+    fn find_image(
+        &self,
+        reference: &Reference,
+        wanted: &Wanted,
+        request: &Request,
+    ) -> Result<BaseImage, StepError> {
+        let started = Instant::now();
+        self.progress.started(&wanted.step);
+        let result = self.find_or_fetch(reference, request);
+        let outcome = match &result {
+            Ok((_, true)) => StepOutcome::Cached,
+            Ok(_) => StepOutcome::Done,
+            Err(_) => StepOutcome::Failed,
+        };
+        self.progress.finished(&wanted.step, outcome, started.elapsed());
+        result.map(|(image, _)| image)
+    }
+
+    /// The image, and whether the store had it.
+    fn find_or_fetch(
+        &self,
+        reference: &Reference,
+        request: &Request,
+    ) -> Result<(BaseImage, bool), StepError> {
+        if !request.pull
+            && let Some(id) = self.store.resolve(reference)?
+            && let Some(image) = self.store.image(&id)?
+            && request.platform.rank(&image.config.platform()).is_some()
+            // A layer may have been collected: then the registry is asked, as if the image had never been here.
+            && let Ok(found) = BaseImage::new(self.store, image)
+        {
+            return Ok((found, true));
+        }
+        let image = self.bases.fetch(reference, &request.platform);
+        let image = image.map_err(|source| StepError::Base { image: reference.familiar(), source })?;
+        Ok((BaseImage::new(self.store, image)?, false))
+    }
+
+    fn read_layout(
+        &self,
+        folder: &Path,
+        name: Option<&str>,
+        platform: &Platform,
+    ) -> Result<Image, StepError> {
+        let selection = Selection {
+            name: name.map(str::to_owned),
+            platform: platform.clone(),
+            limits: Limits::default(),
+        };
+        let loaded = layout::read(self.store, folder, &selection);
+        loaded.map(|loaded| loaded.image).map_err(|error| StepError::Base {
+            image: format!("oci-layout://{}", folder.display()),
+            source: FetchError(Box::new(error)),
+        })
+    }
+}
+
+/// An image that is wanted, and by whom.
+struct Wanted {
+    span: Span,
+    step: StepName,
+}
+
+impl Wanted {
+    fn new<T>(source: &Source<'_>, stage: &str, statement: &Statement<T>) -> Self {
+        let line = source.line(statement.span);
+        let instruction = one_line(&statement.text);
+        let step = StepName { stage: stage.to_owned(), number: 1, total: 1, instruction, line };
+        Self { span: statement.span, step }
+    }
+}
+
+impl BaseImage {
+    fn new(store: &Store, image: Image) -> Result<Self, StepError> {
+        Ok(Self { layers: store.image_layers(&image)?, config: image.config })
+    }
+}
