@@ -4,8 +4,7 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::SocketAddrV4;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +13,7 @@ use minato_runtime::{
     ContainerSpec, Engine, ExitOutcome, Limits, LogOptions, Network, OwnNetwork, Rootfs, Runtime, Signal,
     StartError, State, Uplink, Warning,
 };
-use support::{Missing, exec, exit_of, need_program, output, run, shell};
+use support::{Missing, answer, exec, exit_of, need_program, output, run, shell};
 
 /// Nobody in particular.
 const USER: u32 = 47_110;
@@ -112,13 +111,8 @@ fn as_ordinary_user(folder: &Path) {
     assert_eq!(exec(&server, &shell("cat /www/index.html; id -u")).1, "hello\n0\n");
 
     // The server has port 3000 of all addresses, and a Service has it on its own.
-    let service = TcpListener::from(server.listen(SocketAddrV4::new([127, 1, 0, 1].into(), 3000)).unwrap());
-    let answering = std::thread::spawn(move || {
-        let mut stream = service.accept().unwrap().0;
-        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nservice\n").unwrap();
-    });
+    answer(&server, SocketAddrV4::new([127, 1, 0, 1].into(), 3000), "service");
     assert_eq!(exec(&server, &shell("wget -q -O - http://127.1.0.1:3000/")).1, "service\n");
-    answering.join().unwrap();
 
     let other = ContainerSpec { user: "app".to_owned(), ..spec("other", "true") };
     assert!(matches!(runtime.start(&other), Err(StartError::UnknownUser { .. })), "only its root exists");

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use minato_runtime::{ContainerSpec, Network, OwnNetwork, Shim, Signal, Warning};
-use support::{Bench, Missing, eventually, exec, exit_of, need_program, nothing_is_left, run, shell};
+use support::{Bench, Missing, answer, eventually, exec, exit_of, need_program, nothing_is_left, run, shell};
 
 fn main() {
     run(&[
@@ -42,16 +42,6 @@ fn own(spec: ContainerSpec) -> ContainerSpec {
 
 fn joining(spec: ContainerSpec, first: &Shim) -> ContainerSpec {
     ContainerSpec { network: Network::Join(first.identity().clone()), ..spec }
-}
-
-/// Answers every request that arrives, until the shim's listener is gone and this one with it.
-fn answer(shim: &Shim, at: SocketAddrV4, text: &'static str) {
-    let listener = TcpListener::from(shim.listen(at).unwrap());
-    std::thread::spawn(move || {
-        while let Ok((mut stream, _)) = listener.accept() {
-            let _client_gone = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{text}\n");
-        }
-    });
 }
 
 /// What a program of the pod gets from there; nothing when it can't connect.

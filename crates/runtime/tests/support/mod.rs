@@ -3,6 +3,8 @@
 #![allow(dead_code, missing_docs)] // Each test program uses a part of it.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -158,7 +160,7 @@ pub fn exec(shim: &Shim, spec: &ExecSpec) -> (Exit, String) {
         let stdio = ExecStdio { stdin: input.as_fd(), stdout: output.as_fd(), stderr: output.as_fd() };
         shim.exec(spec, &stdio).unwrap().wait().unwrap()
     };
-    use std::io::{Read, Seek};
+    use std::io::Seek;
     let mut file = output;
     file.rewind().unwrap();
     let mut text = String::new();
@@ -168,6 +170,18 @@ pub fn exec(shim: &Shim, spec: &ExecSpec) -> (Exit, String) {
 
 pub fn shell(script: &str) -> ExecSpec {
     ExecSpec::new(["sh", "-c", script].map(str::to_owned).to_vec())
+}
+
+/// Answers every request that arrives at a listener inside the container, for as long as this program runs.
+pub fn answer(shim: &Shim, at: SocketAddrV4, text: &'static str) {
+    let listener = TcpListener::from(shim.listen(at).unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            // Closing with a request unread would reset the connection.
+            let _client_gone = stream.read(&mut [0; 1024]);
+            let _client_gone = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{text}\n");
+        }
+    });
 }
 
 /// Waits until something is so; for what nobody tells of.
