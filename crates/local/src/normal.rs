@@ -149,3 +149,104 @@ fn describe(used: &Use, object: &Object, inputs: &Inputs, redactor: &Redactor) -
 fn service_definition<'a>(object: &Object, inputs: &Inputs<'a>) -> Option<&'a Object> {
     if object.key().is(GROUP, SERVICE_KIND) { task_definition_of(object, inputs.objects) } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::Options;
+    use minato_oci::{Digest, Image, ImageConfig};
+    use minato_sync::{SecretReference, SecretValue, differences};
+    use serde_json::json;
+
+    /// A set of files, with the image that their reference means.
+    struct Files {
+        objects: Vec<Object>,
+        image: (&'static str, &'static str),
+        given: &'static str,
+    }
+
+    impl Files {
+        fn normal(&self, index: usize) -> Object {
+            let application = "shop".parse().unwrap();
+            let (reference, content) = self.image;
+            let image = Image { id: Digest::sha256(content), config: ImageConfig::default() };
+            let images = BTreeMap::from([(reference.to_owned(), image)]);
+            let reference = SecretReference {
+                namespace: "default".into(),
+                name: "vault".into(),
+                key: Some("key".into()),
+            };
+            let secrets = BTreeMap::from([(reference, SecretValue::new(self.given.as_bytes()))]);
+            let options = Options::default();
+            let inputs = Inputs {
+                application: &application,
+                objects: &self.objects,
+                secrets: &secrets,
+                images: &images,
+                options: &options,
+            };
+            normal(&self.objects[index], &inputs, &Redactor::new([1; 32])).unwrap()
+        }
+    }
+
+    fn files(image: (&'static str, &'static str), color: &str, password: &str, given: &'static str) -> Files {
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "annotations": null, "uid": "x"}, "status": {"replicas": 1},
+            "spec": {"template": {"spec": {"containers": [{"name": "web", "image": image.0,
+                "envFrom": [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "database"}}],
+                "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "vault", "key": "key"}}}]}]}}}});
+        let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"},
+            "data": {"COLOR": color}});
+        let database = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"},
+            "stringData": {"PASSWORD": password}});
+        let objects = [deployment, settings, database].map(|value| Object::from_value(value).unwrap());
+        Files { objects: objects.into(), image, given }
+    }
+
+    #[test]
+    fn what_an_object_takes_from_others_is_a_part_of_it() {
+        let base = files(("web:1", "image"), "red", "hush", "v").normal(0);
+        let check = |other: Files, changed: &[&str]| {
+            let found: Vec<String> =
+                differences(base.value(), other.normal(0).value()).into_iter().map(|d| d.pointer).collect();
+            assert_eq!(found, changed);
+        };
+        check(files(("web:1", "image"), "red", "hush", "v"), &[]);
+        check(files(("web:2", "image"), "red", "hush", "v"), &[]);
+        check(files(("web:2", "other"), "red", "hush", "v"), &["/spec/template/spec/containers/0/image"]);
+        let annotation = |name: &str| format!("/metadata/annotations/uses.minato.dev~1{name}");
+        check(files(("web:1", "image"), "blue", "hush", "v"), &[&annotation("ConfigMap.settings")]);
+        check(files(("web:1", "image"), "red", "loud", "v"), &[&annotation("Secret.database")]);
+        check(files(("web:1", "image"), "red", "hush", "w"), &[&annotation("Secret.vault.key")]);
+    }
+
+    #[test]
+    fn a_remembered_object_comes_to_the_same() {
+        let files = files(("web:1", "image"), "red", "hush", "v");
+        let redactor = Redactor::new([1; 32]);
+        let remembered = |object: &Object| Object::from_value(redactor.redact(object)).unwrap();
+        let again = Files { objects: files.objects.iter().map(remembered).collect(), ..files };
+        let files = super::tests::files(("web:1", "image"), "red", "hush", "v");
+        for index in 0..3 {
+            assert_eq!(files.normal(index), again.normal(index));
+            assert!(!files.normal(index).value().to_string().contains("hush"));
+        }
+    }
+
+    #[test]
+    fn a_services_task_definition_is_a_part_of_it() {
+        let with = |memory: u32, image: (&'static str, &'static str)| {
+            let task = json!({"apiVersion": "ecs.amazonaws.com/v1", "kind": "TaskDefinition",
+                "metadata": {"name": "web"}, "spec": {"family": "web",
+                "containerDefinitions": [{"name": "web", "image": image.0, "memory": memory}]}});
+            let service = json!({"apiVersion": "ecs.amazonaws.com/v1", "kind": "Service",
+                "metadata": {"name": "web"}, "spec": {"serviceName": "web", "taskDefinition": "web"}});
+            let objects = [service, task].map(|value| Object::from_value(value).unwrap());
+            Files { objects: objects.into(), image, given: "" }.normal(0)
+        };
+        let base = with(64, ("web:1", "image"));
+        assert_eq!(base, with(64, ("web:2", "image")));
+        assert_ne!(base, with(65, ("web:1", "image")));
+        assert_ne!(base, with(64, ("web:1", "other")));
+    }
+}

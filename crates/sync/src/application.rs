@@ -61,8 +61,8 @@ pub struct ApplicationSource {
 /// Fields whose differences don't count.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IgnoreDifference {
-    /// Group; `None` or `*` for any.
-    pub group: Option<String>,
+    /// Group; empty is Kubernetes' core group, `*` any.
+    pub group: String,
     /// Kind; `*` for any.
     pub kind: String,
     /// Name; `None` for any.
@@ -115,18 +115,20 @@ fn read(root: &Field) -> Option<Application> {
     }
     let spec = root.get("spec");
     warn_about_spec(root, &spec);
-    let destination = destination::read(&spec.get("destination"));
-    Some(Application {
-        name: read_name(root)?,
+    // Everything is read before anything is given up, so that all mistakes are told at once.
+    let (name, destination) = (read_name(root), destination::read(&spec.get("destination")));
+    let limit = spec.get("revisionHistoryLimit").count();
+    let application = Application {
         project: spec.get("project").text().unwrap_or("default").to_owned(),
         sources: read_sources(&spec),
-        destination: destination?,
         namespace: spec.at(&["destination", "namespace"]).text().map(str::to_owned),
         sync_policy: policy::read(&spec.get("syncPolicy")),
         ignore_differences: spec.get("ignoreDifferences").items().iter().filter_map(read_ignore).collect(),
-        history_limit: spec.get("revisionHistoryLimit").count().map_or(HISTORY_LIMIT, |count| count as usize),
+        history_limit: limit.map_or(HISTORY_LIMIT, |count| count as usize),
         rollback: read_rollback(root),
-    })
+        ..Application::local(name?)
+    };
+    Some(Application { destination: destination?, ..application })
 }
 
 fn read_name(root: &Field) -> Option<ApplicationName> {
@@ -186,7 +188,7 @@ fn read_ignore(rule: &Field) -> Option<IgnoreDifference> {
     rule.warn_unknown(KNOWN, "application-field", "is not acted on yet");
     let text = |name: &str| rule.get(name).text().map(str::to_owned).filter(|text| !text.is_empty());
     Some(IgnoreDifference {
-        group: text("group"),
+        group: text("group").unwrap_or_default(),
         kind: rule.get("kind").required_text()?.to_owned(),
         name: text("name"),
         namespace: text("namespace"),

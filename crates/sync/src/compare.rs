@@ -99,7 +99,7 @@ fn compare_one(predicted: &Object, live: &Object, ignore: &[IgnoreDifference]) -
 
 fn applies(rule: &IgnoreDifference, key: &ResourceKey) -> bool {
     let matches = |rule: Option<&str>, actual: &str| rule.is_none_or(|rule| rule == "*" || rule == actual);
-    matches(rule.group.as_deref(), &key.group)
+    matches(Some(&rule.group), &key.group)
         && matches(Some(&rule.kind), &key.kind)
         && matches(rule.name.as_deref(), &key.name)
         && matches(rule.namespace.as_deref(), &key.namespace)
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn ignored_fields_do_not_count() {
         let rule = |kind: &str, name: Option<&str>| IgnoreDifference {
-            group: Some("apps".into()),
+            group: "apps".into(),
             kind: kind.into(),
             name: name.map(str::to_owned),
             namespace: None,

@@ -27,8 +27,7 @@ impl Findings {
     }
 }
 
-/// A place in an Object that may or may not be written. `null` counts as not written, as it does
-/// for Kubernetes.
+/// A place in an Object that may or may not be written. `null` counts as not written.
 #[derive(Clone)]
 pub struct Field<'a> {
     object: &'a Object,

@@ -181,6 +181,14 @@ pub enum TargetError {
 }
 
 impl TargetError {
+    /// The Object that it is about, where it is about one.
+    pub fn key(&self) -> Option<&ResourceKey> {
+        match self {
+            Self::Refused { key, .. } => Some(key),
+            Self::Unavailable { .. } | Self::Broken { .. } => None,
+        }
+    }
+
     /// Whether the same request may work a little later.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unavailable { .. })

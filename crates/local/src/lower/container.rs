@@ -31,7 +31,7 @@ pub(super) fn lower(field: &Field, initial: bool, scope: &Scope, volumes: &mut V
         name,
         args: arguments(field, image, &declared),
         cwd: field.get("workingDir").text().unwrap_or(&image.config.config.working_dir).to_owned(),
-        user: security::user(&pod_security, &own_security, &image.config),
+        user: security::user(&pod_security, field, &image.config),
         extra_groups: security::extra_groups(&pod_security),
         limits: limits::lower(&field.get("resources")),
         security: security::lower(&pod_security, &own_security, scope.inputs.options.insecure),

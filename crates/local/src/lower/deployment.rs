@@ -116,7 +116,12 @@ pub(super) fn bare_pod(root: &Field, inputs: &Inputs) -> Option<Workload> {
         Restart::Always => Run::Forever,
         Restart::OnFailure | Restart::Never => Run::Once { attempts: 1 },
     };
-    Some(Workload { run, ..workload(root, &scope) })
+    let workload = workload(root, &scope);
+    // Two pods may not share a folder; otherwise the new one comes up beside the old one.
+    let shares = workload.pod.volumes.values().any(|volume| matches!(volume, Volume::Host(_)));
+    let strategy =
+        if shares { Strategy::Recreate } else { Strategy::Rolling { max_surge: 1, max_unavailable: 0 } };
+    Some(Workload { run, strategy, ..workload })
 }
 
 /// What all of them share; one replica, replaced by taking the old one down first.

@@ -38,9 +38,6 @@ pub(super) fn task_definition(root: &Field, inputs: &Inputs) -> Option<Lowered> 
         other.key().is(GROUP, SERVICE_KIND)
             && task_definition_of(other, inputs.objects).is_some_and(|found| found.key() == object.key())
     });
-    if named {
-        return Some(Lowered::default());
-    }
     let service = Kept {
         name: object.name(),
         namespace: DEFAULT_NAMESPACE,
@@ -48,7 +45,9 @@ pub(super) fn task_definition(root: &Field, inputs: &Inputs) -> Option<Lowered> 
         strategy: Strategy::Rolling { max_surge: 1, max_unavailable: 0 },
         soak_seconds: soak_seconds(object, inputs),
     };
-    lower(&service, root, &definition, inputs)
+    // Lowered in any case: what is wrong in it is said here, at its own lines.
+    let lowered = lower(&service, root, &definition, inputs);
+    if named { Some(Lowered::default()) } else { lowered }
 }
 
 /// A service runs the task definition that it names, from the same files.
@@ -80,8 +79,13 @@ pub(super) fn service(root: &Field, inputs: &Inputs) -> Option<Lowered> {
     };
     let findings = minato_sync::field::Findings::default();
     let (task_definition, _) = TaskDefinition::from_object(task);
-    // What is wrong in the task definition is said for its own Object.
-    lower(&kept, &Field::root(task, &findings), &task_definition?, inputs).filter(|_| !findings.has_errors())
+    let lowered = lower(&kept, &Field::root(task, &findings), &task_definition?, inputs);
+    if findings.has_errors() {
+        // They are said for the task definition's own Object.
+        spec.get("taskDefinition")
+            .error("missing-reference", "the task definition of this service has errors");
+    }
+    lowered
 }
 
 /// What keeps tasks running.

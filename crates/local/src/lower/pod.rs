@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 use minato_sync::field::Field;
 use minato_workload::spec::{Container, HostAlias, Pod, Restart, Volume};
 
-use super::container;
 use super::inputs::{Entries, Inputs};
 use super::volume;
+use super::{container, security};
 
 /// Everything around a container that its fields may refer to.
 pub(super) struct Scope<'a> {
@@ -31,6 +31,7 @@ const GRACE_SECONDS: u32 = 30;
 pub(super) fn lower(scope: &Scope) -> Pod {
     let spec = &scope.spec;
     warn_about_fields(spec);
+    security::warn_about_pod(&spec.get("securityContext"));
     let mut volumes = volume::lower(scope);
     let mut lowered = |list: &str, initial: bool| -> Vec<Container> {
         let containers = spec.get(list).items();

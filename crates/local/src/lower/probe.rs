@@ -18,14 +18,15 @@ pub(super) fn probe(field: &Field, ports: &[ContainerPort]) -> Option<Probe> {
         }
         count.max(1)
     };
-    Some(Probe {
-        action: action(field, ports)?,
+    let timing = Probe {
+        action: ProbeAction::None,
         initial_delay_seconds: field.get("initialDelaySeconds").count().unwrap_or(0),
         period_seconds: at_least_one("periodSeconds", default.period_seconds),
         timeout_seconds: at_least_one("timeoutSeconds", default.timeout_seconds),
         failure_threshold: at_least_one("failureThreshold", default.failure_threshold),
         success_threshold: at_least_one("successThreshold", default.success_threshold),
-    })
+    };
+    Some(Probe { action: action(field, ports)?, ..timing })
 }
 
 const PROBE_FIELDS: &[&str] = &[

@@ -10,10 +10,10 @@ fn either<'a>(pod: &Field<'a>, container: &Field<'a>, name: &str) -> Field<'a> {
     if own.is_present() { own } else { pod.get(name) }
 }
 
-/// The user, in Docker's form: `uid`, `uid:gid`, or what the image says.
+/// The user of a container, in Docker's form: `uid`, `uid:gid`, or what the image says.
 pub(super) fn user(pod: &Field, container: &Field, image: &ImageConfig) -> String {
-    let user_field = either(pod, container, "runAsUser");
-    let (user, group) = (user_field.count(), either(pod, container, "runAsGroup").count());
+    let own = &container.get("securityContext");
+    let (user, group) = (either(pod, own, "runAsUser").count(), either(pod, own, "runAsGroup").count());
     let from_image = image.config.user.as_str();
     let image_user = from_image.split(':').next().unwrap_or("");
     let resolved = match (user, group) {
@@ -23,26 +23,26 @@ pub(super) fn user(pod: &Field, container: &Field, image: &ImageConfig) -> Strin
         (None, Some(group)) => format!("{image_user}:{group}"),
         (None, None) => from_image.to_owned(),
     };
-    let non_root = either(pod, container, "runAsNonRoot");
-    if non_root.boolean() == Some(true) {
-        refuse_root(&non_root, &resolved);
+    if either(pod, own, "runAsNonRoot").boolean() == Some(true) {
+        refuse_root(container, &resolved);
     }
     resolved
 }
 
 /// As the kubelet: with `runAsNonRoot` the user must be a number other than 0.
-fn refuse_root(field: &Field, user: &str) {
+fn refuse_root(container: &Field, user: &str) {
+    let field = container.get("name");
     let name = user.split(':').next().unwrap_or("");
     let hint = "set `runAsUser`, or write a number in the image's USER: `USER 1001`";
     match name.parse::<u32>() {
         Ok(number) if number > 0 => {}
-        Ok(_) => field.error_with_hint("run-as-root", "the container would run as root", hint),
+        Ok(_) => field.error_with_hint("run-as-root", "`runAsNonRoot` is set and the container would run as root", hint),
         Err(_) if name.is_empty() || name == "root" => {
-            field.error_with_hint("run-as-root", "the image runs as root", hint);
+            field.error_with_hint("run-as-root", "`runAsNonRoot` is set and the image runs as root", hint);
         }
         Err(_) => field.error_with_hint(
             "run-as-root",
-            format!("the image's user {name:?} is a name, and a name can't be checked to be not root"),
+            format!("`runAsNonRoot` is set and the image's user {name:?} is a name, which can't be checked to be not root"),
             hint,
         ),
     }
@@ -57,9 +57,8 @@ pub(super) fn extra_groups(pod: &Field) -> Vec<u32> {
 }
 
 /// Privileges. `insecure` lifts nothing by itself: it lets the runtime go on where it can't enforce.
-pub(super) fn lower(pod: &Field, container: &Field, insecure: bool) -> Security {
-    warn_not_enforced(pod, POD_FIELDS);
-    warn_not_enforced(container, CONTAINER_FIELDS);
+pub(super) fn lower(pod: &Field, container: &Field) -> Security {
+    container.warn_unknown(CONTAINER_FIELDS, "not-enforced", "is not enforced on this machine");
     let capabilities = container.get("capabilities");
     let flag = |name: &str| container.get(name).boolean();
     let names = |name: &str| -> Vec<String> {
@@ -73,7 +72,6 @@ pub(super) fn lower(pod: &Field, container: &Field, insecure: bool) -> Security 
         no_new_privileges: flag("allowPrivilegeEscalation") == Some(false),
         read_only_root: flag("readOnlyRootFilesystem").unwrap_or(false),
         seccomp_unconfined: seccomp_unconfined(&either(pod, container, "seccompProfile")),
-        insecure,
     }
 }
 
@@ -88,6 +86,11 @@ fn seccomp_unconfined(profile: &Field) -> bool {
         }
         _ => false,
     }
+}
+
+/// Names what the pod's own context asks for in vain.
+pub(super) fn warn_about_pod(pod: &Field) {
+    pod.warn_unknown(POD_FIELDS, "not-enforced", "is not enforced on this machine");
 }
 
 const POD_FIELDS: &[&str] = &[
@@ -111,7 +114,3 @@ const CONTAINER_FIELDS: &[&str] = &[
     "readOnlyRootFilesystem",
     "seccompProfile",
 ];
-
-fn warn_not_enforced(context: &Field, known: &[&str]) {
-    context.warn_unknown(known, "not-enforced", "is not enforced on this machine");
-}

@@ -37,9 +37,11 @@ pub(super) fn lower(root: &Field, inputs: &Inputs) -> Option<Service> {
     }
     let fields = spec.get("ports").items();
     let ports: Vec<ServicePort> = fields.iter().filter_map(port).collect();
-    if ports.is_empty() {
+    if ports.is_empty() && !root.findings().has_errors() {
         spec.get("ports")
             .warning("left-out", "the Service has no TCP port, so it has no effect on this machine");
+    }
+    if ports.is_empty() {
         return None;
     }
     let object = root.object();

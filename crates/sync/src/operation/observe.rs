@@ -5,7 +5,7 @@ use minato_resource::{Object, ResourceKey};
 use super::{Seams, SyncError, retry::retrying};
 use crate::application::Application;
 use crate::compare::{Comparison, compare};
-use crate::target::Context;
+use crate::target::{Context, TargetError};
 
 /// A look at the target.
 pub(super) struct Observed {
@@ -38,6 +38,30 @@ pub(super) async fn observe(
     }
     let comparison = compare(&predicted, &live, &application.ignore_differences);
     Ok(Observed { live, comparison })
+}
+
+/// As [`observe`], for a revision that was brought out before: what could not be brought out any more (its secret is
+/// gone, say) counts as what is live, and is named.
+pub(super) async fn observe_remembered(
+    seams: &Seams<'_>,
+    application: &Application,
+    context: &Context,
+) -> Result<(Comparison, Vec<TargetError>), SyncError> {
+    let live = seams.target.live(&context.owner).await?;
+    let mut predicted = Vec::with_capacity(context.desired.len());
+    let mut problems = Vec::new();
+    for desired in context.desired.iter() {
+        let current = find(&live, desired.key());
+        match seams.target.predict(desired, current, context).await {
+            Ok(object) => predicted.push(object),
+            Err(problem @ TargetError::Refused { .. }) => {
+                predicted.push(current.unwrap_or(desired).clone());
+                problems.push(problem);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((compare(&predicted, &live, &application.ignore_differences), problems))
 }
 
 /// The Object of that key.

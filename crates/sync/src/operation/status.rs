@@ -2,7 +2,7 @@
 
 use minato_resource::{Object, ResourceKey};
 
-use super::observe::observe;
+use super::observe::observe_remembered;
 use super::{Seams, SyncError};
 use crate::application::Application;
 use crate::compare::ObjectState;
@@ -54,16 +54,20 @@ pub async fn status(seams: &Seams<'_>, application: &Application) -> Result<Stat
     let applied = history.first().map(|newest| newest.content.applied.clone()).unwrap_or_default();
     let revision = standing(&history).cloned();
     let context = context(Owner::new(name.clone()), revision.as_ref(), &applied);
-    let observed = observe(seams, application, &context).await?;
+    let (comparison, problems) = observe_remembered(seams, application, &context).await?;
     let mut objects = Vec::new();
-    for compared in &observed.comparison.objects {
+    for compared in &comparison.objects {
         let applied = applied.iter().find(|applied| applied.key == compared.key);
-        objects.push(object_status(seams, &compared.key, &compared.state, applied).await?);
+        let mut status = object_status(seams, &compared.key, &compared.state, applied).await?;
+        if let Some(problem) = problems.iter().find(|problem| problem.key() == Some(&compared.key)) {
+            status.message.get_or_insert_with(|| problem.to_string());
+        }
+        objects.push(status);
     }
     Ok(Status {
         revision,
         health: Health::roll_up(objects.iter().map(|object| object.health)),
-        synced: observed.comparison.is_synced(),
+        synced: comparison.is_synced(),
         objects,
         operation: record.operation,
     })
