@@ -57,7 +57,7 @@ pub(super) fn extra_groups(pod: &Field) -> Vec<u32> {
 }
 
 /// Privileges. `insecure` lifts nothing by itself: it lets the runtime go on where it can't enforce.
-pub(super) fn lower(pod: &Field, container: &Field) -> Security {
+pub(super) fn lower(pod: &Field, container: &Field, insecure: bool) -> Security {
     container.warn_unknown(CONTAINER_FIELDS, "not-enforced", "is not enforced on this machine");
     let capabilities = container.get("capabilities");
     let flag = |name: &str| container.get(name).boolean();
@@ -71,6 +71,7 @@ pub(super) fn lower(pod: &Field, container: &Field) -> Security {
         capabilities_drop: names("drop"),
         no_new_privileges: flag("allowPrivilegeEscalation") == Some(false),
         read_only_root: flag("readOnlyRootFilesystem").unwrap_or(false),
+        insecure,
         seccomp_unconfined: seccomp_unconfined(&either(pod, container, "seccompProfile")),
     }
 }
