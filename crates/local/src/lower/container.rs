@@ -100,6 +100,7 @@ fn arguments(field: &Field, image: &Image, environment: &Environment) -> Vec<Str
     let config = &image.config.config;
     let expanded = |name: &str| -> Vec<String> {
         let texts = field.get(name).texts();
+        texts.iter().for_each(|text| environment::refuse_nul(&field.get(name), text));
         texts.iter().map(|text| expand(text, &|name| environment.get(name))).collect()
     };
     let (command, args) = (expanded("command"), expanded("args"));

@@ -14,7 +14,7 @@ use minato_workload::spec::{
 
 use super::container::{image, image_use, with_image_environment};
 use super::ecs::warn_about_log_driver;
-use super::environment::Environment;
+use super::environment::{Environment, refuse_nul};
 use super::inputs::Inputs;
 
 /// ECS counts a processor as this many units.
@@ -95,6 +95,7 @@ fn check(definition: &ContainerDefinition, field: &Field) {
 fn arguments(definition: &ContainerDefinition, field: &Field, image: &Image) -> Vec<String> {
     let config = &image.config.config;
     let (entry_point, command) = (&definition.entry_point, &definition.command);
+    entry_point.iter().chain(command).for_each(|text| refuse_nul(&field.get("command"), text));
     let image_entry_point = config.entrypoint.clone().unwrap_or_default();
     let image_command = config.cmd.clone().unwrap_or_default();
     let all = match (entry_point.is_empty(), command.is_empty()) {
@@ -112,6 +113,7 @@ fn arguments(definition: &ContainerDefinition, field: &Field, image: &Image) -> 
 fn environment(definition: &ContainerDefinition, field: &Field, inputs: &Inputs) -> Environment {
     let mut environment = Environment::default();
     for variable in &definition.environment {
+        refuse_nul(&field.get("environment"), &variable.value);
         environment.set(&variable.name, variable.value.clone());
     }
     for (secret, place) in definition.secrets.iter().zip(field.get("secrets").items()) {

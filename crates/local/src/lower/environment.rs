@@ -102,6 +102,7 @@ fn value(variable: &Field, container: &Field, scope: &Scope, environment: &Envir
     }
     if !from.is_present() {
         let text = value.text().unwrap_or("");
+        refuse_nul(&value, text);
         return Some(expand(text, &|name| environment.get(name)));
     }
     let (config_map, secret) = (from.get("configMapKeyRef"), from.get("secretKeyRef"));
@@ -120,6 +121,13 @@ fn value(variable: &Field, container: &Field, scope: &Scope, environment: &Envir
     }
     from.error("env-value", "this `valueFrom` has no source that is known here");
     None
+}
+
+/// A variable or argument ends at its first NUL byte, so it can hold none.
+pub(super) fn refuse_nul(field: &Field, text: &str) {
+    if text.contains('\0') {
+        field.error("wrong-value", "the text holds a NUL byte");
+    }
 }
 
 fn text_of(field: &Field, bytes: Vec<u8>) -> Option<String> {
