@@ -1,7 +1,9 @@
 //! `minato up`: checks, builds and runs a repository on this machine.
 
+use std::collections::BTreeSet;
+
 use minato_sync::{SyncRequest, Tempo, sync};
-use minato_workload::{Filter, Supervisor};
+use minato_workload::{Filter, Status, Supervisor};
 
 use super::outcome;
 use crate::adapter::{SyncEvents, secrets_of};
@@ -96,6 +98,7 @@ fn request(repository: Repository, deployable: Deployable) -> SyncRequest {
 async fn say_where(machine: &Machine, printer: &Printer, name: &str) -> Result<(), Failure> {
     let supervisor: Supervisor = machine.supervisor().await?;
     let status = supervisor.status(&Filter::application(name)).await?;
+    warn_of_what_is_not_enforced(printer, &status);
     for service in &status.services {
         for port in &service.published {
             printer.line(&styled(style::FAINT, format_args!("{} port {}:", service.key.name, port.port)));
@@ -106,4 +109,12 @@ async fn say_where(machine: &Machine, printer: &Printer, name: &str) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Said each time: what runs is never silently less protected or limited than asked.
+fn warn_of_what_is_not_enforced(printer: &Printer, status: &Status) {
+    let replicas = status.workloads.iter().flat_map(|workload| &workload.replicas);
+    let containers = replicas.flat_map(|replica| &replica.containers);
+    let warnings: BTreeSet<&String> = containers.flat_map(|container| &container.warnings).collect();
+    warnings.into_iter().for_each(|warning| printer.warning(warning));
 }
