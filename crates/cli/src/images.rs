@@ -37,7 +37,7 @@ pub async fn prepare(
     arguments: &ImageArguments,
 ) -> Result<Deployable, Failure> {
     let store = machine.store()?;
-    let registries = Registries::new(machine.registry_client()?, &store, printer);
+    let registries = Registries::new(machine, &store, printer);
     let mut images = BTreeMap::new();
     let mut replacements = Vec::new();
     let mut revision = None;

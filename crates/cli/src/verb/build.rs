@@ -26,7 +26,7 @@ struct Answer {
 pub fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> Result<(), Failure> {
     let references = references(arguments)?;
     let store = machine.store()?;
-    let registries = Registries::new(machine.registry_client()?, &store, printer);
+    let registries = Registries::new(machine, &store, printer);
     let mut request = images::request(arguments.directory.clone(), dockerfile(arguments)?, &arguments.image)?;
     request.target.clone_from(&arguments.target);
     request.labels = labels(&arguments.label)?;
