@@ -98,6 +98,7 @@ pub(crate) struct Supervisor {
     saved: Option<Record>,
     replicas: BTreeMap<String, LiveReplica>,
     services: BTreeMap<ServiceKey, LiveService>,
+    reserved: services::Reserved,
     deletions: Vec<(Filter, oneshot::Sender<Reply>)>,
     status: watch::Sender<Status>,
     clients: i64,

@@ -145,6 +145,7 @@ impl Supervisor {
             saved: None,
             replicas: std::collections::BTreeMap::new(),
             services: std::collections::BTreeMap::new(),
+            reserved: std::collections::BTreeMap::new(),
             deletions: Vec::new(),
             status: watch::Sender::new(Status::default()),
             clients: 0,

@@ -32,6 +32,9 @@ pub(super) struct LiveService {
     pub(super) problem: Option<String>,
 }
 
+/// Listeners on host ports that were just given to a service.
+pub(super) type Reserved = BTreeMap<u16, TcpListener>;
+
 struct LivePort {
     description: ServicePort,
     port: Arc<Port>,
@@ -66,8 +69,8 @@ impl Supervisor {
         }
         let before = self.record.service(&key).cloned();
         let address = before.as_ref().map_or_else(|| free_address(&self.record), |record| record.address);
-        let published =
-            host_ports(&self.record, &service, before.as_ref(), &self.paths.run.display().to_string());
+        let salt = self.paths.run.display().to_string();
+        let published = host_ports(&self.record, &service, before.as_ref(), &salt, &mut self.reserved);
         self.record.services.retain(|record| record.service.key != key);
         self.record.services.push(ServiceRecord { service, address, published });
         self.record.services.sort_by(|left, right| left.service.key.cmp(&right.service.key));
@@ -148,7 +151,8 @@ impl Supervisor {
             if port.host.as_ref().is_some_and(|host| !host.is_finished()) {
                 continue;
             }
-            match listen_on_host(host_port) {
+            let reserved = self.reserved.remove(&host_port);
+            match reserved.map_or_else(|| listen_on_host(host_port), Ok) {
                 Ok(listener) => {
                     let task =
                         tokio::spawn(proxy::serve(listener, port.port.clone(), live.closing.subscribe()));
@@ -288,12 +292,14 @@ fn free_address(record: &Record) -> Ipv4Addr {
 }
 
 /// A host port for each port of a published service: those it had, else the preferred one, else a free one whose search
-/// begins at a place that the name gives, so that it is often the same again after a deletion.
+/// begins at a place that the name gives, so that it is often the same again after a deletion. A new one is listened on
+/// at once: between a look whether it is free and its use another program could take it.
 fn host_ports(
     record: &Record,
     service: &Service,
     before: Option<&ServiceRecord>,
     salt: &str,
+    reserved: &mut Reserved,
 ) -> Vec<(u16, u16)> {
     let Publish::Yes { preferred } = service.publish else { return Vec::new() };
     let mut taken: Vec<u16> = record
@@ -307,8 +313,8 @@ fn host_ports(
     for (index, port) in service.ports.iter().enumerate() {
         let preferred = preferred.filter(|_| index == 0);
         let host = kept(port.port)
-            .or_else(|| preferred.filter(|host| !taken.contains(host) && listen_on_host(*host).is_ok()))
-            .or_else(|| free_host_port(&format!("{salt} {} {}", service.key, port.port), &taken));
+            .or_else(|| preferred.filter(|host| !taken.contains(host) && reserve(*host, reserved)))
+            .or_else(|| free_host_port(&format!("{salt} {} {}", service.key, port.port), &taken, reserved));
         if let Some(host) = host {
             taken.push(host);
             published.push((port.port, host));
@@ -317,13 +323,20 @@ fn host_ports(
     published
 }
 
-fn free_host_port(name: &str, taken: &[u16]) -> Option<u16> {
+fn free_host_port(name: &str, taken: &[u16], reserved: &mut Reserved) -> Option<u16> {
     let hash = Sha256::digest(name);
     let count = HOST_PORTS.end - HOST_PORTS.start;
     let start = u16::from_be_bytes([hash[0], hash[1]]) % count;
     (0..count)
         .map(|step| HOST_PORTS.start + (start + step) % count)
-        .find(|port| !taken.contains(port) && listen_on_host(*port).is_ok())
+        .find(|port| !taken.contains(port) && reserve(*port, reserved))
+}
+
+/// Listens on a port until its service opens it.
+fn reserve(port: u16, reserved: &mut Reserved) -> bool {
+    let Ok(listener) = listen_on_host(port) else { return false };
+    reserved.insert(port, listener);
+    true
 }
 
 fn listen_on_host(port: u16) -> std::io::Result<TcpListener> {
@@ -365,20 +378,23 @@ mod tests {
     async fn host_ports_stay_and_are_not_given_twice() {
         let mut record = Record::new(String::new());
         let one = service("one", &[80, 443], Publish::Yes { preferred: None });
-        let given = host_ports(&record, &one, None, "");
+        let given = host_ports(&record, &one, None, "", &mut Reserved::new());
         assert!(given.len() == 2 && given[0].1 != given[1].1);
         assert!(given.iter().all(|(_, host)| HOST_PORTS.contains(host)));
         let kept = ServiceRecord { service: one.clone(), address: FIRST_ADDRESS, published: given.clone() };
         record.services.push(kept.clone());
         assert_eq!(free_address(&record), Ipv4Addr::new(127, 64, 0, 2));
-        assert_eq!(host_ports(&record, &one, Some(&kept), ""), given);
+        assert_eq!(host_ports(&record, &one, Some(&kept), "", &mut Reserved::new()), given);
         let wants = Publish::Yes { preferred: Some(given[0].1) };
-        let other = host_ports(&record, &service("two", &[80], wants), None, "");
+        let other = host_ports(&record, &service("two", &[80], wants), None, "", &mut Reserved::new());
         assert_ne!(other[0].1, given[0].1, "it is another service's");
         let occupied = listen_on_host(given[0].1).unwrap();
-        let again = host_ports(&Record::new(String::new()), &one, None, "");
+        let again = host_ports(&Record::new(String::new()), &one, None, "", &mut Reserved::new());
         assert_ne!(again[0].1, given[0].1, "another program has it");
         drop(occupied);
-        assert_eq!(host_ports(&record, &service("three", &[80], Publish::No), None, ""), []);
+        assert_eq!(
+            host_ports(&record, &service("three", &[80], Publish::No), None, "", &mut Reserved::new()),
+            []
+        );
     }
 }
