@@ -6,7 +6,8 @@
 use std::fs;
 use std::path::Path;
 
-const ENGINES: &[&str] = &["kubernetes", "kubectl", "kubeconfig", "k8s", "aws", "ecs", "amazon", "docker", "local"];
+const ENGINES: &[&str] =
+    &["kubernetes", "kubectl", "kubeconfig", "k8s", "aws", "ecs", "amazon", "docker", "local"];
 
 #[test]
 fn no_engine_is_named() {
