@@ -3,6 +3,8 @@
 //	scalars.txt     one plain scalar a line  → scalars.json    {"TEXT": {"value": …} or {"error": "…"}}
 //	keys.txt        one plain key a line     → keys.json       {"TEXT": {"value": {KEY: 1}} or {"error": "…"}}
 //	documents/X.yaml  one document           → documents/X.json  {"value": …} or {"error": "…"}
+//
+// Called with `serve`, it answers requests line by line; see serve.go.
 package main
 
 import (
@@ -22,6 +24,10 @@ type answer struct {
 }
 
 func main() {
+	if os.Args[1] == "serve" {
+		serve()
+		return
+	}
 	folder := os.Args[1]
 	lines(folder, "scalars", func(text string) answer { return read("v: " + text + "\n") })
 	lines(folder, "keys", func(text string) answer { return read(text + ": 1\n") })

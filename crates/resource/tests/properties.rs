@@ -52,10 +52,12 @@ fn value() -> impl Strategy<Value = Value> {
         number.prop_map(Value::Number),
         text.clone().prop_map(Value::String),
     ];
+    // kubectl writes the key `<<` without quotes, so it is another thing when it is read.
+    let key = text.prop_filter("not a merge", |key| key != "<<");
     leaf.prop_recursive(4, 40, 5, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
-            prop::collection::vec((text.clone(), inner), 0..5)
+            prop::collection::vec((key.clone(), inner), 0..5)
                 .prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>())),
         ]
     })
@@ -97,7 +99,7 @@ proptest! {
 
     #[test]
     fn what_is_written_as_yaml_reads_back(value in value()) {
-        let text = emit::yaml(&value);
+        let text = emit::to_yaml(&value);
         let (documents, diagnostics) = read_yaml(&Arc::new(SourceFile::new("a.yaml", text.clone())));
         prop_assert!(diagnostics.is_empty(), "{text}\n{}", diagnostics[0]);
         prop_assert_eq!(documents[0].to_value(), value, "{}", text);

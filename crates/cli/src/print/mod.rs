@@ -47,7 +47,7 @@ pub fn data<T: serde::Serialize>(
     let text = match output {
         Output::Table => table().to_string(),
         Output::Json => serde_json::to_string_pretty(value)? + "\n",
-        Output::Yaml => minato_resource::emit::yaml(&serde_json::to_value(value)?),
+        Output::Yaml => minato_resource::emit::to_yaml(&serde_json::to_value(value)?),
     };
     to_stdout(&text)
 }

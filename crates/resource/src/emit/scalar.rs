@@ -1,122 +1,188 @@
-//! How a scalar is written: plain, in quotes, or as a block.
+//! The characters of a scalar in each style: folding behind column 80, doubled quotes, escapes, blocks.
 
-use serde_json::Number;
+use super::cursor::Cursor;
+use super::style::{Style, is_break, is_printable};
 
-use crate::document::yaml::scalar::{Plain, resolve};
+/// A line is folded at the first single blank behind this column.
+const WIDTH: usize = 80;
 
-/// A key. Keys stay on one line.
-pub(super) fn key(text: &str) -> String {
-    self::text(text)
-}
-
-/// Text on one line, plain where a reader gives the same text back.
-pub(super) fn text(text: &str) -> String {
-    if !is_printable(text) || text.contains('\n') || reads_as_other(text) {
-        // Double quotes for what looks like another type, single ones for punctuation, as kubectl prints them.
-        double_quoted(text)
-    } else if is_plain(text) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
+/// Writes a text. `indent` is the column of further lines; a simple key has none, so it must not be folded.
+pub(super) fn write(cursor: &mut Cursor<'_>, text: &str, style: Style, indent: usize, fold: bool) {
+    match style {
+        Style::Plain => plain(cursor, text, indent, fold),
+        Style::SingleQuoted => single_quoted(cursor, text, indent, fold),
+        Style::DoubleQuoted => double_quoted(cursor, text, indent, fold),
+        Style::Literal => literal(cursor, text, indent),
     }
 }
 
-/// A number; a float always has a point or an exponent that YAML 1.1 readers know.
-pub(super) fn number(number: &Number) -> String {
-    number.to_string()
+/// A word that needs no look: a number, a boolean, `null`.
+pub(super) fn plain_word(cursor: &mut Cursor<'_>, word: &str) {
+    cursor.blank_before();
+    cursor.push_str(word);
+    cursor.ended();
 }
 
-/// Text of several lines that a `|` block can hold. A line of spaces alone would lose its spaces in editors, and
-/// tabs or carriage returns at the wrong place would be read otherwise.
-pub(super) fn fits_literal(text: &str) -> bool {
-    text.contains('\n')
-        && is_printable(text)
-        && !text.starts_with(['\n', ' '])
-        && !text.contains('\t')
-        && text.split('\n').all(|line| !line.ends_with(' '))
-        && !text.trim_end_matches('\n').is_empty()
+fn plain(cursor: &mut Cursor<'_>, text: &str, indent: usize, fold: bool) {
+    cursor.blank_before();
+    if fold && cursor.column + text.len() > WIDTH {
+        folded(cursor, text, indent);
+    } else {
+        cursor.push_str(text);
+    }
+    cursor.ended();
 }
 
-/// True when a plain scalar of this text would be null, a boolean, a number, a merge key or a date.
-fn reads_as_other(text: &str) -> bool {
-    resolve(text) != Plain::Text || text == "<<" || is_base60(text) || is_date(text)
-}
-
-/// `1:30` is a number of base 60 for YAML 1.1 readers other than go-yaml.
-fn is_base60(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    unsigned.contains(':')
-        && unsigned.split(':').all(|part| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.'))
-        })
-}
-
-/// `2001-01-01` and longer: a time stamp for many readers.
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 8 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-'
-}
-
-fn is_plain(text: &str) -> bool {
-    let starts_well = !text.starts_with(|first: char| {
-        matches!(
-            first,
-            ' ' | '#'
-                | ','
-                | '['
-                | ']'
-                | '{'
-                | '}'
-                | '&'
-                | '*'
-                | '!'
-                | '|'
-                | '>'
-                | '\''
-                | '"'
-                | '%'
-                | '@'
-                | '`'
-                | '='
-        )
-    });
-    let indicator = matches!(text.as_bytes(), [b'-' | b'?' | b':'] | [b'-' | b'?' | b':', b' ', ..]);
-    let inside = text.contains(": ") || text.contains(" #") || text.ends_with([' ', ':']);
-    let document = text.starts_with("---") || text.starts_with("...");
-    starts_well && !indicator && !inside && !document && !text.contains('\t')
-}
-
-/// True when every character may stand in a YAML text as it is. Line separators other than `\n` would be folded.
-fn is_printable(text: &str) -> bool {
-    text.chars().all(|character| {
-        matches!(character, '\n' | '\t' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{fefe}'
-            | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
-    })
-}
-
-fn double_quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0' => out.push_str("\\0"),
-            other if is_printable(other.encode_utf8(&mut [0; 4])) => out.push(other),
-            other => out.push_str(&escape(u32::from(other))),
+/// Plain text over several lines: a blank that stands alone behind the width becomes a line break.
+fn folded(cursor: &mut Cursor<'_>, text: &str, indent: usize) {
+    let mut words = text.split(' ').peekable();
+    while let Some(word) = words.next() {
+        cursor.push_str(word);
+        cursor.indention = false;
+        match words.peek() {
+            Some(next) if cursor.column > WIDTH && !word.is_empty() && !next.is_empty() => {
+                cursor.indent(indent)
+            }
+            Some(_) => cursor.push(' '),
+            None => {}
         }
     }
-    out.push('"');
-    out
 }
 
-fn escape(code: u32) -> String {
-    match code {
-        0..=0xff => format!("\\x{code:02X}"),
-        0x100..=0xffff => format!("\\u{code:04X}"),
-        _ => format!("\\U{code:08X}"),
+fn single_quoted(cursor: &mut Cursor<'_>, text: &str, indent: usize, fold: bool) {
+    cursor.indicator("'", true);
+    let last = text.len().saturating_sub(1);
+    let (mut blank_before, mut break_before) = (false, false);
+    for (index, character) in text.char_indices() {
+        if character == ' ' {
+            let inside = index > 0 && index < last && !text[index + 1..].starts_with(' ');
+            if fold && !blank_before && cursor.column > WIDTH && inside {
+                cursor.indent(indent);
+            } else {
+                cursor.push(' ');
+            }
+            blank_before = true;
+        } else if is_break(character) {
+            cursor.own_break(character);
+            break_before = true;
+        } else {
+            if break_before {
+                cursor.indent(indent);
+            }
+            if character == '\'' {
+                cursor.push('\'');
+            }
+            cursor.push(character);
+            cursor.indention = false;
+            (blank_before, break_before) = (false, false);
+        }
+    }
+    cursor.indicator("'", false);
+}
+
+fn double_quoted(cursor: &mut Cursor<'_>, text: &str, indent: usize, fold: bool) {
+    cursor.indicator("\"", true);
+    let last = text.len().saturating_sub(1);
+    // go-yaml looks for a byte order mark at the start of the text again and again.
+    let marked = text.starts_with('\u{feff}');
+    let mut blank_before = false;
+    for (index, character) in text.char_indices() {
+        let plain = is_printable(character) && !is_break(character) && !matches!(character, '"' | '\\');
+        if !plain || marked {
+            escape(cursor, character);
+            blank_before = false;
+        } else if character == ' ' {
+            if fold && !blank_before && cursor.column > WIDTH && index > 0 && index < last {
+                cursor.indent(indent);
+                if text[index + 1..].starts_with(' ') {
+                    cursor.push('\\');
+                }
+            } else {
+                cursor.push(' ');
+            }
+            blank_before = true;
+        } else {
+            cursor.push(character);
+            blank_before = false;
+        }
+    }
+    cursor.indicator("\"", false);
+}
+
+fn escape(cursor: &mut Cursor<'_>, character: char) {
+    cursor.push('\\');
+    let short = match character {
+        '\0' => '0',
+        '\u{7}' => 'a',
+        '\u{8}' => 'b',
+        '\t' => 't',
+        '\n' => 'n',
+        '\u{b}' => 'v',
+        '\u{c}' => 'f',
+        '\r' => 'r',
+        '\u{1b}' => 'e',
+        '"' => '"',
+        '\\' => '\\',
+        '\u{85}' => 'N',
+        '\u{a0}' => '_',
+        '\u{2028}' => 'L',
+        '\u{2029}' => 'P',
+        _ => return code(cursor, u32::from(character)),
+    };
+    cursor.push(short);
+}
+
+fn code(cursor: &mut Cursor<'_>, code: u32) {
+    let (letter, digits) = match code {
+        0..=0xff => ('x', 2),
+        0x100..=0xffff => ('u', 4),
+        _ => ('U', 8),
+    };
+    cursor.push(letter);
+    for digit in (0..digits).rev() {
+        let digit = char::from_digit((code >> (digit * 4)) & 0xf, 16).unwrap_or('0');
+        cursor.push(digit.to_ascii_uppercase());
+    }
+}
+
+/// A `|` block, line by line.
+fn literal(cursor: &mut Cursor<'_>, text: &str, indent: usize) {
+    cursor.indicator("|", true);
+    if text.starts_with(|first| first == ' ' || is_break(first)) {
+        cursor.indicator("2", false);
+    }
+    cursor.indicator(chomping(text), false);
+    cursor.line_break();
+    cursor.whitespace = true;
+    cursor.indention = true;
+    for line in text.split_inclusive(is_break) {
+        let (content, end) = match line.char_indices().next_back() {
+            Some((index, end)) if is_break(end) => (&line[..index], Some(end)),
+            _ => (line, None),
+        };
+        if !content.is_empty() {
+            cursor.indent(indent);
+            cursor.push_str(content);
+            cursor.indention = false;
+        }
+        if let Some(end) = end {
+            cursor.own_break(end);
+        }
+    }
+}
+
+/// `-` drops the last line break, `+` keeps more than one.
+fn chomping(text: &str) -> &'static str {
+    let mut backwards = text.chars().rev();
+    match (backwards.next().is_some_and(is_break), backwards.next()) {
+        (false, _) => "-",
+        (true, None) => "+",
+        (true, Some(before)) => {
+            if is_break(before) {
+                "+"
+            } else {
+                ""
+            }
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! number, `08` is 8, and `2001-01-01` stays text. `oracle/yaml` holds the program that the rules were checked
 //! against.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use serde_json::Number;
 
@@ -137,7 +139,7 @@ fn number(text: &str) -> Plain {
         "-.inf" | "-.Inf" | "-.INF" => return Plain::Float(f64::NEG_INFINITY),
         _ => {}
     }
-    let digits = text.replace('_', "");
+    let digits = if text.contains('_') { Cow::Owned(text.replace('_', "")) } else { Cow::Borrowed(text) };
     if let Some(number) = integer(&digits) {
         return Plain::Integer(number);
     }
