@@ -4,6 +4,7 @@
 //! mounts them. Limits that can't be set become warnings, never an end.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,25 @@ impl Hierarchies {
             _ => None,
         }
     }
+}
+
+/// The file that lists the processes of the group that this process is in, in one of the hierarchies.
+pub(crate) fn own_processes() -> Option<CString> {
+    let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let folder = own_folder(&Hierarchies::of_this_machine(), &memberships)?;
+    CString::new(folder.join("cgroup.procs").into_os_string().into_encoded_bytes()).ok()
+}
+
+/// `memberships` is `/proc/self/cgroup`: a line `NUMBER:CONTROLLERS:PATH` for each hierarchy (cgroups(7)).
+fn own_folder(hierarchies: &Hierarchies, memberships: &str) -> Option<PathBuf> {
+    memberships.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let root = match hierarchies {
+            Hierarchies::Unified(root) => controllers.is_empty().then_some(root),
+            _ => hierarchies.legacy_folder(controllers.split(',').next()?),
+        };
+        Some(root?.join(path.strip_prefix('/')?))
+    })
 }
 
 /// The group's path below each hierarchy's root.
@@ -356,6 +376,17 @@ mod tests {
         let unified = "30 24 0:25 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
         assert_eq!(Hierarchies::parse(unified), Hierarchies::Unified("/sys/fs/cgroup".into()));
         assert_eq!(Hierarchies::parse("nothing"), Hierarchies::Absent);
+    }
+
+    #[test]
+    fn a_process_finds_its_own_group() {
+        let own =
+            |mountinfo: &str, memberships: &str| own_folder(&Hierarchies::parse(mountinfo), memberships);
+        let memberships = "4:freezer:/gone\n2:memory:/user/1\n1:cpu,cpuacct:/user/1\n0::/unified/1\n";
+        assert_eq!(own(HYBRID, memberships), Some("/sys/fs/cgroup/memory/user/1".into()));
+        let unified = "30 24 0:25 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        assert_eq!(own(unified, memberships), Some("/sys/fs/cgroup/unified/1".into()));
+        assert_eq!(own("nothing", memberships), None);
     }
 
     #[test]

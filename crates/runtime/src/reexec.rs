@@ -4,18 +4,19 @@
 //! on disk, root in a container could replace it (CVE-2019-5736). So a shim is executed from a private read-only mount
 //! of it, or from a sealed copy in memory where the kernel is too old for that.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 
+use crate::cgroup;
 use crate::runtime::Engine;
 use crate::shim;
 
@@ -38,8 +39,9 @@ pub fn reexec() {
     std::process::exit(shim::run(&PathBuf::from(folder), &engine_from(engine)));
 }
 
-/// Starts a shim for a container's folder. It is nobody's child: it outlives this process and is reaped by init.
-pub(crate) fn spawn_shim(folder: &Path, engine: &Engine, channel: &OwnedFd) -> io::Result<()> {
+/// Starts a shim for a container's folder. It is nobody's child: it outlives this process and is reaped by init. What is
+/// given back is the process between; it ends by itself and is to be waited for.
+pub(crate) fn spawn_shim(folder: &Path, engine: &Engine, channel: &OwnedFd) -> io::Result<Child> {
     let program = protected_program()?;
     let log = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join(LAST_WORDS))?;
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
@@ -50,11 +52,10 @@ pub(crate) fn spawn_shim(folder: &Path, engine: &Engine, channel: &OwnedFd) -> i
             .envs(std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MINATO_KILL_")));
     }
     let channel = channel.as_raw_fd();
+    let group = cgroup::own_processes();
     // SAFETY: the closure only makes system calls that are allowed between fork and exec.
-    unsafe { command.pre_exec(move || detach(channel)) };
-    // What is waited for is the process between: it ends once its own child was executed.
-    command.spawn()?.wait()?;
-    Ok(())
+    unsafe { command.pre_exec(move || detach(channel, group.as_deref())) };
+    command.spawn()
 }
 
 /// The program again, with the same arguments, from a file that nobody can write to. For a shim that only became able
@@ -110,14 +111,13 @@ fn engine_from(text: OsString) -> Engine {
 }
 
 /// Between fork and exec: a session of its own, the channel in its place, and a second fork whose parent ends.
-fn detach(channel: RawFd) -> io::Result<()> {
+fn detach(channel: RawFd, group: Option<&CStr>) -> io::Result<()> {
     rustix::process::setsid()?;
     // SAFETY: fork without any other call; the parent leaves at once without running destructors.
     match unsafe { libc::fork() } {
         -1 => return Err(io::Error::last_os_error()),
         0 => {}
-        // SAFETY: ends this process without unwinding.
-        _ => unsafe { libc::_exit(0) },
+        _ => end_between(group),
     }
     // SAFETY: duplicates a descriptor that the parent holds open; the program file is never number 3.
     match unsafe { libc::dup2(channel, CHANNEL) } {
@@ -127,6 +127,20 @@ fn detach(channel: RawFd) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The last of the process between. After a quiet time the kernel makes the first process that enters a control group wait
+/// for about 10 ms (an RCU grace period behind one lock for all groups). This process, which nobody waits for, goes
+/// where it is already, so that the wait is over by when the container's processes enter theirs.
+fn end_between(group: Option<&CStr>) -> ! {
+    // SAFETY: nothing that this process still does needs a descriptor. Whoever started it waits until they are closed.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) } == 0;
+    if let (true, Some(group)) = (closed, group) {
+        let file = rustix::fs::open(group, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        let _entered = file.and_then(|file| rustix::io::write(file, b"0"));
+    }
+    // SAFETY: ends this process without unwinding.
+    unsafe { libc::_exit(0) }
 }
 
 /// This program, executable and out of everybody's reach. The number is above those that a shim starts with.

@@ -158,10 +158,12 @@ impl Runtime {
 
     fn start_shim(&self, folder: &Path) -> Result<(Identity, Vec<Warning>), StartError> {
         let (ours, theirs) = packet::pair().map_err(|error| host("making the shim's channel", &error))?;
-        reexec::spawn_shim(folder, &self.engine, &theirs)
+        let mut between = reexec::spawn_shim(folder, &self.engine, &theirs)
             .map_err(|error| host("starting the shim", &error))?;
         drop(theirs);
-        hear_from_shim(&ours, folder)
+        let heard = hear_from_shim(&ours, folder);
+        let _reaped = between.wait();
+        heard
     }
 }
 
