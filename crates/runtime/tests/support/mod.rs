@@ -2,10 +2,11 @@
 //! its own that is empty again at the end.
 #![allow(dead_code, missing_docs)] // Each test program uses a part of it.
 
+mod runner;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -17,42 +18,12 @@ use minato_runtime::{
     Stream,
 };
 
-/// A test's name and body. The body says what is missing when it can't run.
-pub type Test = (&'static str, fn() -> Result<(), Missing>);
+pub use runner::{Missing, Test};
 
-/// What a test needs and this machine has not.
-pub struct Missing(pub String);
-
-/// Runs tests as the standard runner would, one after another (they count processes and mounts), after a shim was
-/// given its turn.
+/// Runs tests after a shim was given its turn.
 pub fn run(tests: &[Test]) {
     minato_runtime::reexec();
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let chosen = |test: &&Test| filter.as_ref().is_none_or(|filter| test.0.contains(filter.as_str()));
-    if std::env::args().any(|argument| argument == "--list") {
-        tests.iter().for_each(|(name, _)| println!("{name}: test"));
-        return;
-    }
-    let mut failed = Vec::new();
-    for (name, body) in tests.iter().filter(chosen) {
-        let started = Instant::now();
-        let outcome = match catch_unwind(AssertUnwindSafe(body)) {
-            Ok(Ok(())) => "ok",
-            Ok(Err(Missing(what))) => {
-                eprintln!("SKIPPED {name}: {what}");
-                "ignored"
-            }
-            Err(_) => {
-                failed.push(*name);
-                "FAILED"
-            }
-        };
-        println!("test {name} ... {outcome} ({} ms)", started.elapsed().as_millis());
-    }
-    if !failed.is_empty() {
-        println!("failed: {failed:?}");
-        std::process::exit(101);
-    }
+    runner::run(tests);
 }
 
 pub fn need_root() -> Result<(), Missing> {

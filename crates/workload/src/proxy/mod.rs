@@ -16,6 +16,8 @@ mod listener;
 mod sniff;
 mod tcp;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use backends::{Backend, Backends, Dial, HOLD, Traffic};

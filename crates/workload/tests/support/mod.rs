@@ -2,10 +2,13 @@
 //! this very program, a data folder of its own, and a census of what a machine has.
 #![allow(dead_code, missing_docs)] // Each test program uses a part of it.
 
+#[path = "../../../runtime/tests/support/runner.rs"]
+mod runner;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -20,43 +23,13 @@ use minato_workload::{
     Cause, Filter, RolloutId, RolloutStatus, Service, ServiceKey, ServiceStatus, Supervisor,
     SupervisorOptions, Workload, WorkloadKey, WorkloadStatus,
 };
+pub use runner::{Missing, Test};
 
-/// A test's name and body. The body says what is missing when it can't run.
-pub type Test = (&'static str, fn() -> Result<(), Missing>);
-
-/// What a test needs and this machine has not.
-pub struct Missing(pub String);
-
-/// Runs tests as the standard runner would, one after another (they count processes and mounts).
+/// Runs tests after shims, the supervisor and what runs inside the containers were given their turn.
 pub fn run(tests: &[Test]) {
     minato_workload::reexec();
     inside_a_container();
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let chosen = |test: &&Test| filter.as_ref().is_none_or(|filter| test.0.contains(filter.as_str()));
-    if std::env::args().any(|argument| argument == "--list") {
-        tests.iter().for_each(|(name, _)| println!("{name}: test"));
-        return;
-    }
-    let mut failed = Vec::new();
-    for (name, body) in tests.iter().filter(chosen) {
-        let started = Instant::now();
-        let outcome = match catch_unwind(AssertUnwindSafe(body)) {
-            Ok(Ok(())) => "ok",
-            Ok(Err(Missing(what))) => {
-                eprintln!("SKIPPED {name}: {what}");
-                "ignored"
-            }
-            Err(_) => {
-                failed.push(*name);
-                "FAILED"
-            }
-        };
-        println!("test {name} ... {outcome} ({} ms)", started.elapsed().as_millis());
-    }
-    if !failed.is_empty() {
-        println!("failed: {failed:?}");
-        std::process::exit(101);
-    }
+    runner::run(tests);
 }
 
 /// This program is also what the containers run.
