@@ -76,6 +76,21 @@ fn reserved_crates_are_named_by_their_owners_only() {
     }
 }
 
+/// `cargo run -- up …`, as the README says it, must not ask which program is meant.
+#[test]
+fn cargo_run_means_the_program() {
+    let metadata = metadata();
+    let default = metadata["workspace_default_members"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let programs: Vec<&str> = packages
+        .filter(|package| default.contains(&package["id"]))
+        .flat_map(|package| package["targets"].as_array().unwrap())
+        .filter(|target| target["kind"] == serde_json::json!(["bin"]))
+        .map(|target| target["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(programs, ["minato"]);
+}
+
 /// As `deny.toml` says; here too, because not every machine has cargo-deny.
 #[test]
 fn there_is_one_tls_and_one_asynchronous_stack() {
@@ -154,14 +169,17 @@ struct Arrow {
 }
 
 fn workspace() -> Vec<Crate> {
+    metadata()["packages"].as_array().unwrap().iter().map(read_crate).collect()
+}
+
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs this test, so it can be run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().iter().map(read_crate).collect()
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn read_crate(package: &Value) -> Crate {

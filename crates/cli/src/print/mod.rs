@@ -89,8 +89,17 @@ pub fn failure(printer: &Printer, failure: &Failure) {
             }
             print_diagnostics(printer, std::slice::from_ref(finding));
         }
-        Failure::Error(error) => printer.line(&format!("{}: {error:#}", styled(style::BAD, "error"))),
+        Failure::Error(error) => printer.line(&format!("{}: {}", styled(style::BAD, "error"), causes(error))),
     }
+}
+
+/// An error with its causes, outermost first; one that an outer message has told already is not told again.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        told if told.contains(&cause) => text,
+        _ => format!("{text}: {cause}"),
+    })
 }
 
 /// A moment as RFC 3339 in UTC, for `-o json`.
@@ -101,7 +110,19 @@ pub fn rfc3339<S: serde::Serializer>(time: &std::time::SystemTime, serializer: S
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use anyhow::anyhow;
+
+    use super::{causes, size};
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let of = |error: anyhow::Error| causes(&error);
+        assert_eq!(of(anyhow!("no such file").context("a.yaml")), "a.yaml: no such file");
+        assert_eq!(
+            of(anyhow!("no such file").context("a.yaml: no such file; give one")),
+            "a.yaml: no such file; give one"
+        );
+    }
 
     #[test]
     fn sizes_have_a_unit_that_fits() {
