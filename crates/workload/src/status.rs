@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
-use crate::spec::{Revision, ServiceKey, WorkloadKey};
+use crate::spec::{ApplicationProtocol, Revision, ServiceKey, WorkloadKey};
 
 /// Everything a filter selected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -292,4 +292,28 @@ pub struct PublishedPort {
     pub port: u16,
     /// The one on 127.0.0.1.
     pub host_port: u16,
+    /// What is spoken, where the service says it.
+    #[serde(default)]
+    pub application: Option<ApplicationProtocol>,
+}
+
+impl PublishedPort {
+    /// Where a program on this machine reaches it: `http://127.0.0.1:PORT`, without the scheme where HTTP is not spoken.
+    pub fn address(&self) -> String {
+        let scheme = if self.application == Some(ApplicationProtocol::Tcp) { "" } else { "http://" };
+        format!("{scheme}127.0.0.1:{}", self.host_port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_scheme_unless_another_protocol_is_spoken() {
+        let of = |application| PublishedPort { port: 80, host_port: 8080, application }.address();
+        assert_eq!(of(None), "http://127.0.0.1:8080");
+        assert_eq!(of(Some(ApplicationProtocol::H2c)), "http://127.0.0.1:8080");
+        assert_eq!(of(Some(ApplicationProtocol::Tcp)), "127.0.0.1:8080");
+    }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use minato_workload::{
-    ContainerState, Filter, ReplicaPhase, ReplicaStatus, RolloutStatus, ServiceStatus, Status, WorkloadStatus,
+    ContainerState, Filter, PublishedPort, ReplicaPhase, ReplicaStatus, RolloutStatus, ServiceStatus, Status,
+    WorkloadStatus,
 };
 use serde::Serialize;
 
@@ -129,5 +130,5 @@ fn addresses(status: &Status, workload: &WorkloadStatus) -> String {
     let of_application =
         status.services.iter().filter(|service| service.key.application == workload.key.application);
     let ports = of_application.flat_map(|service| &service.published);
-    ports.map(|port| format!("http://127.0.0.1:{}", port.host_port)).collect::<Vec<_>>().join(" ")
+    ports.map(PublishedPort::address).collect::<Vec<_>>().join(" ")
 }

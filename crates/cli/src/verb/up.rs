@@ -102,7 +102,7 @@ async fn say_where(machine: &Machine, printer: &Printer, name: &str) -> Result<(
     for service in &status.services {
         for port in &service.published {
             printer.line(&styled(style::FAINT, format_args!("{} port {}:", service.key.name, port.port)));
-            print::to_stdout(&format!("http://127.0.0.1:{}\n", port.host_port))?;
+            print::to_stdout(&format!("{}\n", port.address()))?;
         }
         if let Some(problem) = &service.problem {
             printer.warning(&format!("service {}: {problem}", service.key.name));

@@ -88,10 +88,13 @@ impl Supervisor {
 
     fn view_service(&self, record: &ServiceRecord) -> ServiceStatus {
         let live = self.services.get(&record.service.key);
-        let published = record
-            .published
-            .iter()
-            .map(|(port, host_port)| PublishedPort { port: *port, host_port: *host_port });
+        let application =
+            |port| record.service.ports.iter().find(|of| of.port == port).and_then(|of| of.application);
+        let published = record.published.iter().map(|(port, host_port)| PublishedPort {
+            port: *port,
+            host_port: *host_port,
+            application: application(*port),
+        });
         ServiceStatus {
             key: record.service.key.clone(),
             annotations: record.service.annotations.clone(),
