@@ -10,7 +10,13 @@
 )]
 
 pub mod application;
+pub mod aws;
+pub mod cluster;
+pub mod ecs_deployments;
+pub mod engine;
 pub mod http;
 pub mod machine;
 pub mod parts;
+pub mod proxy;
+pub mod shop;
 pub mod traces;

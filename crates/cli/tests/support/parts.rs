@@ -15,6 +15,10 @@ pub enum Part {
     NodeBaseImage,
     /// User namespaces for users other than root; asked for by root.
     UserNamespaces,
+    /// Kubernetes' control plane, as `tools/control-plane` builds it; asked for with MINATO_TEST_CLUSTER=1.
+    ControlPlane,
+    /// moto and the AWS CLI, as `tools/moto` installs them.
+    Moto,
 }
 
 /// Whether the test can run; if not, says what is missing.
@@ -37,6 +41,13 @@ impl Part {
             Part::UserNamespaces => {
                 (!has_user_namespaces()).then(|| "no user namespaces for ordinary users".to_owned())
             }
+            Part::ControlPlane
+                if std::env::var_os("MINATO_TEST_CLUSTER").is_none_or(|value| value != "1") =>
+            {
+                Some("a control plane was not asked for (./test --cluster)".to_owned())
+            }
+            Part::ControlPlane => fetched("control-plane").err(),
+            Part::Moto => fetched("moto").err(),
         }
     }
 }
@@ -50,6 +61,16 @@ pub fn node_base_image() -> Result<PathBuf, String> {
     match made.status.success() {
         true => Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim())),
         false => Err(format!("no base image: {}", String::from_utf8_lossy(&made.stderr).replace('\n', " "))),
+    }
+}
+
+/// Has `tools/TOOL` make what it needs; at the first call this needs the network and time.
+fn fetched(tool: &str) -> Result<(), String> {
+    let fetched = Command::new(repository().join("tools").join(tool)).arg("fetch").output().unwrap();
+    let said = String::from_utf8_lossy(&fetched.stderr);
+    match fetched.status.success() {
+        true => Ok(()),
+        false => Err(said.lines().last().unwrap_or(tool).to_owned()),
     }
 }
 
