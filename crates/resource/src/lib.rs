@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! bytes ─► SourceFile ─► document::Node tree (spans) ─► serde_json::Value ─► Object { key, value, origin } ─► emit
+//!                              │                               └── patch (JSON, merge, strategic merge)
 //!                              └── Diagnostic (every mistake, with file:line:column) ──► shown by the caller
 //! ```
 //!
@@ -21,6 +22,7 @@ mod suggestion;
 
 pub mod document;
 pub mod emit;
+pub mod patch;
 pub mod pointer;
 
 pub use diagnostic::{Diagnostic, Location, Severity};

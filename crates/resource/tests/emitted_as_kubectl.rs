@@ -75,7 +75,7 @@ fn value() -> impl Strategy<Value = Value> {
 #[test]
 fn any_value_is_written_as_kubectl_writes_it() {
     let Some(mut oracle) = Oracle::start("yaml", "any_value_is_written_as_kubectl_writes_it") else { return };
-    let cases = std::env::var("MINATO_EMIT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500);
+    let cases = std::env::var("MINATO_EMIT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000);
     let mut runner =
         TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
     let oracle = std::cell::RefCell::new(&mut oracle);
