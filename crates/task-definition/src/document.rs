@@ -109,8 +109,13 @@ fn service_name(document: &Node) -> Option<&str> {
 
 /// The family in `family`, `family:revision`, or `arn:…:task-definition/family:revision`.
 pub(crate) fn family_of(reference: &str) -> &str {
+    family_and_revision(reference).0
+}
+
+/// The family and, where it is said, the revision.
+pub(crate) fn family_and_revision(reference: &str) -> (&str, Option<&str>) {
     let name = reference.rsplit_once('/').map_or(reference, |(_, name)| name);
-    name.split_once(':').map_or(name, |(family, _)| family)
+    name.split_once(':').map_or((name, None), |(family, revision)| (family, Some(revision)))
 }
 
 fn unknown(file: &Arc<SourceFile>, document: &Node) -> Diagnostic {

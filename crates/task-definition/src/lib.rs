@@ -3,7 +3,7 @@
 //! ```text
 //! file (JSON with comments, or YAML) ─► parse ─► Object { group ecs.amazonaws.com, spec = the document verbatim }
 //! Object ─► TaskDefinition::from_object / ServiceDefinition::from_object ─► types + diagnostics
-//! spec ─► normalise ─► a value that is equal when ECS would make the same revision of it
+//! spec ─► normalise, normalise_service ─► a value that is equal when ECS would make the same of it
 //! ```
 //!
 //! The [`Object`](minato_resource::Object) is the truth and keeps every field, also those that this crate has never
@@ -18,6 +18,7 @@ mod health;
 mod linux;
 mod normalise;
 mod port;
+mod reference;
 mod service;
 mod size;
 mod task;
@@ -29,8 +30,9 @@ pub use container::{
 pub use document::{DocumentKind, GROUP, SERVICE_KIND, TASK_DEFINITION_KIND, kind_of, parse};
 pub use health::{HealthCheck, HealthCommand};
 pub use linux::{LinuxParameters, Tmpfs, Ulimit};
-pub use normalise::normalise;
+pub use normalise::{creation, normalise, normalise_service, registration};
 pub use port::{ApplicationProtocol, PortMapping, Protocol};
+pub use reference::{ReferenceError, TaskDefinitionReference};
 pub use service::{
     AwsVpcConfiguration, CircuitBreaker, DeploymentConfiguration, LoadBalancer, ServiceDefinition,
     ServiceRegistry,

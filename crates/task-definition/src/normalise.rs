@@ -4,6 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::size;
 
+mod service;
+
+pub use service::{creation, normalise_service};
+
 /// What ECS adds to a registered task definition; a registration does not say it.
 const ANSWER_FIELDS: [&str; 9] = [
     "taskDefinitionArn",
@@ -26,7 +30,9 @@ pub fn normalise(task_definition: &Value) -> Value {
         for field in ANSWER_FIELDS {
             task.remove(field);
         }
+        default(task, "networkMode", Value::from("bridge"));
         let awsvpc = task.get("networkMode").and_then(Value::as_str) == Some("awsvpc");
+        drop_default(task, "enableFaultInjection", &Value::Bool(false));
         size_text(task, "cpu", size::cpu_units);
         size_text(task, "memory", size::memory_mib);
         sort_texts(task, "requiresCompatibilities");
@@ -35,6 +41,25 @@ pub fn normalise(task_definition: &Value) -> Value {
         for container in mappings(task, "containerDefinitions") {
             normalise_container(container, awsvpc);
         }
+        for volume in mappings(task, "volumes") {
+            if let Some(Value::Object(efs)) = volume.get_mut("efsVolumeConfiguration") {
+                default(efs, "rootDirectory", Value::from("/"));
+            }
+        }
+    }
+    value
+}
+
+/// The input of `RegisterTaskDefinition` that a document stands for: as written, without what only an answer has
+/// and without `null`; sizes are the text that the API takes.
+pub fn registration(task_definition: &Value) -> Value {
+    let mut value = without_null(task_definition);
+    if let Value::Object(task) = &mut value {
+        for field in ANSWER_FIELDS {
+            task.shift_remove(field);
+        }
+        size_text(task, "cpu", size::cpu_units);
+        size_text(task, "memory", size::memory_mib);
     }
     value
 }
@@ -42,8 +67,9 @@ pub fn normalise(task_definition: &Value) -> Value {
 fn normalise_container(container: &mut Map<String, Value>, awsvpc: bool) {
     default(container, "essential", Value::Bool(true));
     // ECS answers `cpu: 0` for a container without one.
-    if container.get("cpu").and_then(Value::as_u64) == Some(0) {
-        container.remove("cpu");
+    drop_default(container, "cpu", &Value::from(0));
+    for name in ["mountPoints", "volumesFrom"] {
+        mappings(container, name).for_each(|mount| drop_default(mount, "readOnly", &Value::Bool(false)));
     }
     for mapping in mappings(container, "portMappings") {
         default(mapping, "protocol", Value::from("tcp"));
@@ -63,6 +89,7 @@ fn normalise_container(container: &mut Map<String, Value>, awsvpc: bool) {
         default(check, "interval", Value::from(30));
         default(check, "timeout", Value::from(5));
         default(check, "retries", Value::from(3));
+        drop_default(check, "startPeriod", &Value::from(0));
     }
     for name in ["environment", "secrets"] {
         sort_by(container, name, "name");
@@ -99,6 +126,24 @@ fn size_text(task: &mut Map<String, Value>, name: &str, read: fn(&str) -> Option
     };
     if let Some(size) = size {
         task.insert(name.to_owned(), Value::from(size.to_string()));
+    }
+}
+
+/// Without `null`, at every depth.
+fn without_null(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(_, field)| !field.is_null());
+            Value::Object(kept.map(|(name, field)| (name.clone(), without_null(field))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_null).collect()),
+        other => other.clone(),
+    }
+}
+
+fn drop_default(fields: &mut Map<String, Value>, name: &str, value: &Value) {
+    if fields.get(name) == Some(value) {
+        fields.shift_remove(name);
     }
 }
 

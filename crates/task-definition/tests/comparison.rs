@@ -1,6 +1,6 @@
 //! What a file says and what ECS answers for it are one revision.
 
-use minato_task_definition::normalise;
+use minato_task_definition::{creation, normalise, normalise_service, registration};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -63,6 +63,70 @@ fn the_machines_port_counts_under_bridge() {
     same(task("awsvpc", json!(80)), task("awsvpc", json!(null)));
 }
 
+#[test]
+fn defaults_that_ecs_adds_are_no_difference() {
+    same(
+        json!({"containerDefinitions": [{"name": "a", "mountPoints": [{"sourceVolume": "v"}],
+                "healthCheck": {"command": ["CMD", "a"]}}],
+            "volumes": [{"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs"}}]}),
+        json!({"networkMode": "bridge", "enableFaultInjection": false,
+            "containerDefinitions": [{"name": "a", "mountPoints": [{"sourceVolume": "v", "readOnly": false}],
+                "healthCheck": {"command": ["CMD", "a"], "startPeriod": 0}}],
+            "volumes": [{"name": "v", "host": {}, "efsVolumeConfiguration": {"fileSystemId": "fs", "rootDirectory": "/"}}]}),
+    );
+    different(json!({"enableFaultInjection": true}), json!({}));
+    different(json!({"networkMode": "host"}), json!({}));
+}
+
+#[test]
+fn a_registration_is_the_document_without_answers() {
+    let document = json!({"family": "web", "revision": 7, "status": "ACTIVE", "cpu": 256, "memory": "2GB",
+        "taskRoleArn": null, "brandNew": {"a": [null, {"b": null}]}, "volumes": []});
+    let expected = json!({"family": "web", "cpu": "256", "memory": "2048", "brandNew": {"a": [null, {}]}, "volumes": []});
+    assert_eq!(registration(&document), expected);
+    assert_eq!(registration(&json!("no mapping")), json!("no mapping"));
+}
+
+#[test]
+fn a_service_as_ecs_tells_it_is_the_service_that_was_created() {
+    let created = json!({
+        "serviceName": "web", "cluster": "main", "taskDefinition": "web:7", "desiredCount": 2, "role": "shop-role",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["b", "a"]}},
+        "loadBalancers": [{"targetGroupArn": "z", "containerPort": 1}, {"targetGroupArn": "a", "containerPort": 1}],
+        "capacityProviderStrategy": [{"capacityProvider": "FARGATE"}],
+        "serviceConnectConfiguration": {"enabled": true}, "clientToken": "x", "forceNewDeployment": true,
+    });
+    let told = json!({
+        "serviceArn": "arn:s", "clusterArn": "arn:c", "serviceName": "web", "status": "ACTIVE", "runningCount": 1,
+        "pendingCount": 1, "createdAt": 1.5, "createdBy": "arn:x", "events": [{"message": "m"}], "taskSets": [],
+        "taskDefinition": "arn:aws:ecs:r:1:task-definition/web:7", "desiredCount": 2,
+        "roleArn": "arn:aws:iam::1:role/shop-role",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["a", "b"], "assignPublicIp": "DISABLED"}},
+        "loadBalancers": [{"targetGroupArn": "a", "containerPort": 1}, {"targetGroupArn": "z", "containerPort": 1}],
+        "capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 0, "base": 0}],
+        "deployments": [{"status": "ACTIVE", "serviceConnectConfiguration": {"enabled": false}},
+            {"status": "PRIMARY", "serviceConnectConfiguration": {"enabled": true}}],
+        "tags": [{"key": "a", "value": "b"}], "currentServiceDeployment": "arn:d", "platformFamily": "Linux",
+    });
+    assert_eq!(normalise_service(&created), normalise_service(&told));
+}
+
+#[test]
+fn in_a_service_an_empty_list_is_said_and_null_is_not() {
+    let service = json!({"loadBalancers": [], "serviceRegistries": null, "brandNew": {"a": 1}});
+    assert_eq!(normalise_service(&service), json!({"loadBalancers": [], "brandNew": {"a": 1}}));
+}
+
+#[test]
+fn the_role_that_ecs_took_by_itself_is_not_asked_for() {
+    for (role, expected) in [
+        ("arn:aws:iam::1:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", json!({})),
+        ("arn:aws:iam::1:role/path/shop", json!({"role": "arn:aws:iam::1:role/path/shop"})),
+    ] {
+        assert_eq!(creation(&json!({"roleArn": role})), expected);
+    }
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
         "family",
@@ -103,5 +167,7 @@ proptest! {
     fn normal_form_is_stable(value in value()) {
         let once = normalise(&value);
         prop_assert_eq!(normalise(&once), once);
+        let once = normalise_service(&value);
+        prop_assert_eq!(normalise_service(&once), once);
     }
 }
