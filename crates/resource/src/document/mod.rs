@@ -11,7 +11,7 @@ pub(crate) mod yaml;
 
 pub use json::{Comments, read_json};
 pub use node::{Data, Entry, Node};
-pub use yaml::read_yaml;
+pub use yaml::{Dialect, read_yaml, read_yaml_as};
 
 /// How deep values may be nested. Real objects reach about 60 (schemas in custom resource definitions); stored
 /// JSON is read back by a reader that stops at 128.

@@ -17,7 +17,6 @@ mod number;
 mod order;
 mod scalar;
 mod style;
-mod time_stamp;
 
 use serde_json::Value;
 

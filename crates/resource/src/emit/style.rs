@@ -1,7 +1,7 @@
 //! How a text is written: plain, in quotes, or as a block.
 
-use super::time_stamp::is_time_stamp;
 use crate::document::yaml::scalar::{Plain, resolve};
+use crate::document::yaml::time_stamp::TimeStamp;
 
 /// The styles that Kubernetes' YAML has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,9 @@ fn is_bare(text: &str) -> bool {
 fn reads_as_text(text: &str) -> bool {
     match text.as_bytes().first() {
         None => false,
-        Some(b'0'..=b'9') => resolve(text) == Plain::Text && !is_base60(text) && !is_time_stamp(text),
+        Some(b'0'..=b'9') => {
+            resolve(text) == Plain::Text && !is_base60(text) && TimeStamp::parse(text).is_none()
+        }
         Some(b'+' | b'-') => resolve(text) == Plain::Text && !is_base60(text),
         Some(_) => resolve(text) == Plain::Text,
     }

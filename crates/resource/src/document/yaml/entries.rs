@@ -40,6 +40,12 @@ impl Entries {
         replaces
     }
 
+    /// Puts an entry of a merged mapping where the key is missing, as Kustomize does.
+    pub(super) fn complete(&mut self, entry: &Entry) {
+        let slot = || Slot { key_span: entry.key_span, value: entry.value.clone(), written: false };
+        self.slots.entry(entry.key.clone()).or_insert_with(slot);
+    }
+
     pub(super) fn into_vec(self) -> Vec<Entry> {
         let entries = self.slots.into_iter();
         entries.map(|(key, slot)| Entry { key, key_span: slot.key_span, value: slot.value }).collect()

@@ -3,10 +3,11 @@
 mod anchors;
 mod complaint;
 mod entries;
+mod quiet;
 pub(crate) mod scalar;
+pub(crate) mod time_stamp;
 
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use libyaml_safer::{Encoding, Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle};
@@ -18,13 +19,29 @@ use self::scalar::Tag;
 use super::{Data, Entry, MAX_DEPTH, Node};
 use crate::{Diagnostic, SourceFile, Span};
 
+/// Whose reading of YAML counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `kubectl apply`, and Kustomize for `kustomization.yaml` itself: sigs.k8s.io/yaml, which is go-yaml v2.
+    Kubectl,
+    /// Kustomize for resources and patches: go-yaml v3. `yes` is text, a date is written out in full, a key that is not
+    /// text is refused, a value that is not written within `{…}` is the empty text, `\/` is no escape, and keys of the
+    /// mapping itself win over those that `<<` brings in.
+    Kustomize,
+}
+
+/// Reads every document of a YAML stream as `kubectl apply` does; see [`read_yaml_as`].
+pub fn read_yaml(file: &Arc<SourceFile>) -> (Vec<Node>, Vec<Diagnostic>) {
+    read_yaml_as(file, Dialect::Kubectl)
+}
+
 /// Reads every document of a YAML stream. What is wrong is told, and what could be read is returned: documents
 /// before a syntax error, and documents with `null` where a value was refused.
-pub fn read_yaml(file: &Arc<SourceFile>) -> (Vec<Node>, Vec<Diagnostic>) {
+pub fn read_yaml_as(file: &Arc<SourceFile>, dialect: Dialect) -> (Vec<Node>, Vec<Diagnostic>) {
     if let Some(diagnostic) = control_character(file) {
         return (Vec::new(), vec![diagnostic]);
     }
-    let mut composer = Composer::new(file);
+    let mut composer = Composer::new(file, dialect);
     let mut documents = Vec::new();
     loop {
         match composer.document() {
@@ -74,16 +91,27 @@ struct Composer<'run> {
     anchors: Anchors,
     /// Where the last event ended.
     reached: usize,
+    dialect: Dialect,
+    /// How many `{` and `[` are open here.
+    flow: usize,
 }
 
 impl<'run> Composer<'run> {
-    fn new(file: &'run Arc<SourceFile>) -> Composer<'run> {
+    fn new(file: &'run Arc<SourceFile>, dialect: Dialect) -> Composer<'run> {
         let mut parser = Parser::new();
         // Told, because a guess takes private characters for a byte order mark.
         parser.set_encoding(Encoding::Utf8);
         // A small buffer: the parser decodes what is buffered at once, into four bytes for each character.
         parser.set_input(BufReader::with_capacity(8 * 1024, file.text().as_bytes()));
-        Composer { file, parser, diagnostics: Vec::new(), anchors: Anchors::default(), reached: 0 }
+        Composer {
+            file,
+            parser,
+            diagnostics: Vec::new(),
+            anchors: Anchors::default(),
+            reached: 0,
+            dialect,
+            flow: 0,
+        }
     }
 
     /// The next document, `None` at the end of the stream.
@@ -103,14 +131,13 @@ impl<'run> Composer<'run> {
     fn event(&mut self) -> Result<Event, Stop> {
         // The parser panics on two texts that are known (a backslash that ends the file within double quotes, a
         // tag with a comma right behind it) and is not used any more after that.
-        let parser = AssertUnwindSafe(&mut self.parser);
-        match catch_unwind(|| { parser }.0.parse()) {
-            Ok(Ok(event)) => {
+        match quiet::caught(|| self.parser.parse()) {
+            Some(Ok(event)) => {
                 self.reached = self.span(&event).end;
                 Ok(event)
             }
-            Ok(Err(error)) => Err(Stop::Syntax(error)),
-            Err(_) => Err(Stop::Lost),
+            Some(Err(error)) => Err(Stop::Syntax(error)),
+            None => Err(Stop::Lost),
         }
     }
 
@@ -128,12 +155,18 @@ impl<'run> Composer<'run> {
             }
             EventData::SequenceStart { anchor, tag, style, .. } => {
                 self.open(anchor.as_ref(), tag.as_deref(), span);
-                let composed = self.sequence(span, style == SequenceStyle::Flow, depth)?;
+                let flow = style == SequenceStyle::Flow;
+                self.flow += usize::from(flow);
+                let composed = self.sequence(span, flow, depth)?;
+                self.flow -= usize::from(flow);
                 self.anchored(anchor, composed)
             }
             EventData::MappingStart { anchor, tag, style, .. } => {
                 self.open(anchor.as_ref(), tag.as_deref(), span);
-                let composed = self.mapping(span, style == MappingStyle::Flow, depth)?;
+                let flow = style == MappingStyle::Flow;
+                self.flow += usize::from(flow);
+                let composed = self.mapping(span, flow, depth)?;
+                self.flow -= usize::from(flow);
                 self.anchored(anchor, composed)
             }
             _ => Err(self.stop("yaml-syntax", "expected a value".to_owned(), span)),
@@ -203,6 +236,13 @@ impl<'run> Composer<'run> {
                 return self.error("yaml-merge", message, value.span, None);
             }
         };
+        if self.dialect == Dialect::Kustomize {
+            return sources
+                .into_iter()
+                .rev()
+                .flat_map(Node::entries)
+                .for_each(|entry| entries.complete(entry));
+        }
         for entry in sources.into_iter().flat_map(Node::entries) {
             if entries.merge(entry) {
                 let message = format!("`<<` replaces `{}`, which is written above it", entry.key);
@@ -228,6 +268,9 @@ impl<'run> Composer<'run> {
             self.anchored(anchor, Composed { node: Node::new(data, span), height: 0, end: span.end })?;
         }
         let tag = tag.as_deref().map_or(Tag::None, Tag::Named);
+        if self.dialect == Dialect::Kustomize {
+            return Ok(self.text_key(value, style, &tag, span, depth));
+        }
         match scalar::key_text(&value, style == ScalarStyle::Plain, &tag) {
             Ok(Some(key)) => return Ok(Key::Text(key)),
             Ok(None) => {
@@ -237,6 +280,31 @@ impl<'run> Composer<'run> {
             Err(error) => self.error("yaml-value", error.to_string(), span, None),
         }
         Ok(Key::Refused)
+    }
+
+    /// A key of a resource of Kustomize: its output is JSON, and go-yaml v3 makes no text of other types. At the top alone
+    /// it asks for text, and takes what is written.
+    fn text_key(&mut self, text: String, style: ScalarStyle, tag: &Tag<'_>, span: Span, depth: usize) -> Key {
+        self.refuse_slash(style, span);
+        let plain = style == ScalarStyle::Plain;
+        match scalar::typed(&text, plain, tag, Dialect::Kustomize) {
+            Ok(Data::String(same)) if same == text => return Key::Text(text),
+            Ok(_) if depth == 0 && !text.is_empty() => return Key::Text(text),
+            Ok(_) => {
+                let message = format!("the key `{text}` is not text for Kustomize");
+                self.error("yaml-key", message, span, Some("put the key in quotes"));
+            }
+            Err(error) => self.error("yaml-value", error.to_string(), span, None),
+        }
+        Key::Refused
+    }
+
+    /// `\/` is an escape of JSON that Kustomize does not know.
+    fn refuse_slash(&mut self, style: ScalarStyle, span: Span) {
+        if style == ScalarStyle::DoubleQuoted && escapes_slash(self.file.slice(span)) {
+            let message = "`\\/` is not an escape that Kustomize knows".to_owned();
+            self.error("yaml-syntax", message, span, Some("write `/` alone"));
+        }
     }
 
     /// A key that is an alias counts as the text it names; one that is a collection is refused.
@@ -261,7 +329,13 @@ impl<'run> Composer<'run> {
             self.warn_of_tag(tag, span);
         }
         let tag = tag.as_deref().map_or(Tag::None, Tag::Named);
-        scalar::typed(value, style == ScalarStyle::Plain, &tag).unwrap_or_else(|error| {
+        if self.dialect == Dialect::Kustomize {
+            if self.flow > 0 && value.is_empty() && style == ScalarStyle::Plain && matches!(tag, Tag::None) {
+                return Data::String(String::new());
+            }
+            self.refuse_slash(style, span);
+        }
+        scalar::typed(value, style == ScalarStyle::Plain, &tag, self.dialect).unwrap_or_else(|error| {
             self.error("yaml-value", error.to_string(), span, None);
             Data::Null
         })
@@ -336,4 +410,15 @@ impl<'run> Composer<'run> {
             None => diagnostic,
         });
     }
+}
+
+/// True when a double-quoted text has `\/` in it.
+fn escapes_slash(text: &str) -> bool {
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' && characters.next() == Some('/') {
+            return true;
+        }
+    }
+    false
 }

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use base64::Engine;
 use serde_json::Number;
 
+use super::Dialect;
+use super::time_stamp::TimeStamp;
 use crate::document::Data;
 use crate::document::number::json_number;
 
@@ -47,32 +49,39 @@ pub(super) fn is_type_tag(tag: &str) -> bool {
 }
 
 /// The value of a scalar. `plain` is false for quoted and block scalars, which are text unless tagged.
-pub(super) fn typed(text: &str, plain: bool, tag: &Tag<'_>) -> Result<Data, ScalarError> {
+pub(super) fn typed(text: &str, plain: bool, tag: &Tag<'_>, dialect: Dialect) -> Result<Data, ScalarError> {
     match tag {
-        Tag::None if plain => untagged(text),
+        Tag::None if plain => data(text, resolve_as(text, dialect), dialect),
         Tag::None => Ok(Data::String(text.to_owned())),
-        Tag::Named(tag) => tagged(text, tag),
+        Tag::Named(tag) => tagged(text, tag, dialect),
     }
 }
 
 /// The value of a plain scalar without a tag.
-fn untagged(text: &str) -> Result<Data, ScalarError> {
-    match resolve(text) {
+fn data(text: &str, plain: Plain, dialect: Dialect) -> Result<Data, ScalarError> {
+    match plain {
         Plain::Null => Ok(Data::Null),
         Plain::Bool(value) => Ok(Data::Bool(value)),
         Plain::Integer(number) => Ok(Data::Number(number)),
         Plain::Float(value) => {
             json_number(value).map(Data::Number).ok_or_else(|| ScalarError::NotFinite(text.to_owned()))
         }
-        Plain::Text => Ok(Data::String(text.to_owned())),
+        Plain::Text => Ok(Data::String(match dialect {
+            Dialect::Kustomize => {
+                TimeStamp::parse(text).map_or_else(|| text.to_owned(), |time| time.to_string())
+            }
+            Dialect::Kubectl => text.to_owned(),
+        })),
     }
 }
 
-fn tagged(text: &str, tag: &str) -> Result<Data, ScalarError> {
+fn tagged(text: &str, tag: &str, dialect: Dialect) -> Result<Data, ScalarError> {
     let mismatch = || ScalarError::TagMismatch { text: text.to_owned(), tag: tag.to_owned() };
-    match (tag, resolve(text)) {
-        ("!!null", Plain::Null) | ("!!bool", Plain::Bool(_)) | ("!!int", Plain::Integer(_)) => untagged(text),
-        ("!!float", Plain::Float(_)) => untagged(text),
+    match (tag, resolve_as(text, dialect)) {
+        ("!!null", plain @ Plain::Null)
+        | ("!!bool", plain @ Plain::Bool(_))
+        | ("!!int", plain @ Plain::Integer(_))
+        | ("!!float", plain @ Plain::Float(_)) => data(text, plain, dialect),
         // go-yaml turns signed integers alone into floats.
         ("!!float", Plain::Integer(number)) if number.is_i64() => {
             let value = number.as_f64().and_then(json_number).ok_or_else(mismatch)?;
@@ -99,6 +108,14 @@ pub(crate) enum Plain {
     /// May be infinite or not a number.
     Float(f64),
     Text,
+}
+
+/// Resolves a plain scalar. go-yaml v3, which Kustomize reads with, knows two booleans only.
+pub(super) fn resolve_as(text: &str, dialect: Dialect) -> Plain {
+    match resolve(text) {
+        Plain::Bool(_) if dialect == Dialect::Kustomize && !matches!(text.len(), 4 | 5) => Plain::Text,
+        plain => plain,
+    }
 }
 
 /// Resolves a plain scalar by its first character and then its form.
@@ -236,7 +253,7 @@ pub(super) fn key_text(text: &str, plain: bool, tag: &Tag<'_>) -> Result<Option<
     if let Some(value) = float {
         return Ok(Some(float_key(value)));
     }
-    Ok(match typed(text, plain, tag)? {
+    Ok(match typed(text, plain, tag, Dialect::Kubectl)? {
         Data::Null | Data::Sequence(_) | Data::Mapping(_) => None,
         Data::Bool(value) => Some(value.to_string()),
         Data::Number(number) => Some(number.to_string()),
