@@ -1,4 +1,4 @@
-//! Which application a verb means: one that was deployed here, by its name or its folder.
+//! Which application a verb means: one that was deployed from here, by its name, its folder, or the file that declares it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,9 @@ use minato_resource::Object;
 use minato_sync::{Application, ApplicationRecord, StateStore};
 use minato_workload::Filter;
 
+use crate::arguments::DeclaredArguments;
+use crate::declared::Declared;
+use crate::exit::Failure;
 use crate::machine::Machine;
 use crate::repository::Repository;
 
@@ -14,6 +17,8 @@ use crate::repository::Repository;
 pub const FOLDER_ANNOTATION: &str = "minato.dev/folder";
 /// Annotation of a recorded Application: the file that `--app` named, relative to the folder.
 pub const APP_ANNOTATION: &str = "minato.dev/app";
+/// Annotation of a recorded Application: the file that `sync` was given.
+pub const FILE_ANNOTATION: &str = "minato.dev/file";
 
 /// The application that `given` means.
 ///
@@ -26,12 +31,51 @@ pub async fn choose(machine: &Machine, given: Option<&str>) -> anyhow::Result<Ap
     chosen.ok_or_else(|| nothing_found(&records, given))
 }
 
-/// All applications, or the one that `given` means.
-pub async fn all_or(machine: &Machine, given: Option<&str>) -> anyhow::Result<Vec<ApplicationRecord>> {
-    match given {
-        Some(_) => Ok(vec![choose(machine, given).await?]),
-        None => Ok(machine.state()?.applications().await?),
+/// The application that the command line means, by name or by the file that declares it.
+///
+/// # Errors
+/// None is called so, or the file can't be read.
+pub async fn meant(machine: &Machine, given: &DeclaredArguments) -> Result<ApplicationRecord, Failure> {
+    match &given.file {
+        Some(file) => {
+            let declared = Declared::read(file)?;
+            Ok(choose(machine, Some(declared.application.name.as_str())).await?)
+        }
+        None => Ok(choose(machine, given.name.application.as_deref()).await?),
     }
+}
+
+/// All applications.
+pub async fn all(machine: &Machine) -> anyhow::Result<Vec<ApplicationRecord>> {
+    Ok(machine.state()?.applications().await?)
+}
+
+/// All applications, or the one that the command line means.
+pub async fn all_or_meant(
+    machine: &Machine,
+    given: &DeclaredArguments,
+) -> Result<Vec<ApplicationRecord>, Failure> {
+    if given.file.is_none() && given.name.application.is_none() {
+        return Ok(all(machine).await?);
+    }
+    Ok(vec![meant(machine, given).await?])
+}
+
+/// Refuses to bring out an application where it is not: its history, and what runs elsewhere, would be lost from sight.
+///
+/// # Errors
+/// It was deployed to another destination.
+pub async fn refuse_other_destination(machine: &Machine, application: &Application) -> anyhow::Result<()> {
+    let Some(record) = machine.state()?.application(&application.name).await? else { return Ok(()) };
+    let there = parsed(&record)?.destination;
+    if there == application.destination {
+        return Ok(());
+    }
+    let name = &application.name;
+    Err(anyhow!(
+        "application {name} was deployed to {there}, not to {}; `minato delete {name}` removes it there first, or give this one another name",
+        application.destination
+    ))
 }
 
 /// The workloads and services that `given` means; all of them when nothing is given.
@@ -79,6 +123,11 @@ fn folder(record: &ApplicationRecord) -> Option<PathBuf> {
     annotation(record, FOLDER_ANNOTATION).map(PathBuf::from)
 }
 
+/// The file that declared an application; `None` for one that `up` deployed.
+pub fn file(record: &ApplicationRecord) -> Option<PathBuf> {
+    annotation(record, FILE_ANNOTATION).map(PathBuf::from)
+}
+
 fn annotation<'a>(record: &'a ApplicationRecord, name: &str) -> Option<&'a str> {
     record.document.pointer("/metadata/annotations")?.get(name)?.as_str()
 }
@@ -86,7 +135,7 @@ fn annotation<'a>(record: &'a ApplicationRecord, name: &str) -> Option<&'a str> 
 fn nothing_found(records: &[ApplicationRecord], given: Option<&str>) -> anyhow::Error {
     let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
     let there = match names.as_slice() {
-        [] => "nothing is deployed on this machine; `minato up DIR` deploys".to_owned(),
+        [] => "nothing is deployed yet; `minato up DIR` or `minato sync -f FILE` deploys".to_owned(),
         names => format!("there are: {}", names.join(", ")),
     };
     match given {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use minato_sync::Application;
 
 /// From a Git repository to healthy containers.
 #[derive(Debug, Parser)]
@@ -56,7 +57,9 @@ pub enum Verb {
     Images(ImagesArguments),
     /// Check the Dockerfile and the manifests of a repository
     Check(CheckArguments),
-    /// Show what `up` would change
+    /// Make an engine (this machine, Kubernetes, ECS) equal to what an Application asks for
+    Sync(SyncArguments),
+    /// Show what `up` or `sync` would change
     Diff(DiffArguments),
     /// Show what runs and whether it is healthy
     Status(StatusArguments),
@@ -68,7 +71,7 @@ pub enum Verb {
     History(HistoryArguments),
     /// Go back to an earlier revision
     Rollback(RollbackArguments),
-    /// Stop an application and remove everything it left on this machine
+    /// Stop an application and remove everything it left where it runs
     Delete(DeleteArguments),
 }
 
@@ -175,9 +178,54 @@ pub struct CheckArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = SYNC_HELP)]
+pub struct SyncArguments {
+    #[command(flatten)]
+    pub application: DeclaredArguments,
+    /// Branch, tag or commit to deploy instead of the Application's `targetRevision`
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
+    #[command(flatten)]
+    pub prune: PruneArguments,
+    /// Don't wait for another `sync` of this application: say who holds it
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+const SYNC_HELP: &str = "\
+The Application's `spec.destination.server` chooses the engine: https://HOST (or `name:` of a kubeconfig context) for \
+Kubernetes, ecs://REGION/CLUSTER for Amazon ECS, local:// for this machine. `spec.source.repoURL` is a Git address, or a \
+folder relative to the file; of a repository, what is committed is deployed. Afterwards the application goes by its name.";
+
+/// Whether what is no longer desired is removed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PruneArguments {
+    /// Remove what is no longer desired [default: as `syncPolicy.automated.prune` says]
+    #[arg(long, conflicts_with = "no_prune")]
+    pub prune: bool,
+    /// Keep what is no longer desired
+    #[arg(long)]
+    pub no_prune: bool,
+}
+
+impl PruneArguments {
+    /// What was said here, else what the Application says.
+    pub fn or_policy(self, application: &Application) -> bool {
+        let policy = application.sync_policy.automated.is_some_and(|automated| automated.prune);
+        self.prune || (policy && !self.no_prune)
+    }
+}
+
+#[derive(Debug, Args)]
 pub struct DiffArguments {
     #[command(flatten)]
     pub repository: RepositoryArguments,
+    /// File of an Application: what `sync` would change, instead of `up`
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["directory", "app"])]
+    pub file: Option<PathBuf>,
+    /// With an Application: branch, tag or commit to compare with, instead of its `targetRevision`
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
     #[command(flatten)]
     pub image: ImageArguments,
     #[command(flatten)]
@@ -192,10 +240,20 @@ pub struct ApplicationArguments {
     pub application: Option<String>,
 }
 
+/// Which application: its name, its folder, or the file that declares it.
+#[derive(Debug, Clone, Args)]
+pub struct DeclaredArguments {
+    #[command(flatten)]
+    pub name: ApplicationArguments,
+    /// File of the Argo CD Application
+    #[arg(short, long, value_name = "FILE", conflicts_with = "application")]
+    pub file: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub struct StatusArguments {
     #[command(flatten)]
-    pub application: ApplicationArguments,
+    pub application: DeclaredArguments,
     #[command(flatten)]
     pub output: OutputArguments,
 }
@@ -237,7 +295,7 @@ pub struct ExecArguments {
 #[derive(Debug, Args)]
 pub struct HistoryArguments {
     #[command(flatten)]
-    pub application: ApplicationArguments,
+    pub application: DeclaredArguments,
     #[command(flatten)]
     pub output: OutputArguments,
 }
@@ -245,17 +303,19 @@ pub struct HistoryArguments {
 #[derive(Debug, Args)]
 pub struct RollbackArguments {
     #[command(flatten)]
-    pub application: ApplicationArguments,
+    pub application: DeclaredArguments,
     /// The revision's number in `history` [default: the last healthy one before the current]
     #[arg(long, value_name = "NUMBER")]
     pub to: Option<u64>,
+    #[command(flatten)]
+    pub prune: PruneArguments,
 }
 
 #[derive(Debug, Args)]
 pub struct DeleteArguments {
     #[command(flatten)]
-    pub application: ApplicationArguments,
-    /// Every application on this machine
-    #[arg(long, conflicts_with = "application")]
+    pub application: DeclaredArguments,
+    /// Every application that was deployed from this machine
+    #[arg(long, conflicts_with_all = ["application", "file"])]
     pub all: bool,
 }

@@ -78,6 +78,18 @@ fn hash_of(objects: &[Object]) -> String {
     Digest::sha256(text).hex()
 }
 
+/// The images of Objects that are not built here: from the store, else pulled.
+pub async fn at_hand(
+    machine: &Machine,
+    printer: &Printer,
+    objects: &[Object],
+) -> Result<BTreeMap<String, Digest>, Failure> {
+    let store = machine.store()?;
+    let mut images = BTreeMap::new();
+    pull_others(&Registries::new(machine, &store, printer), objects, &mut images).await?;
+    Ok(images)
+}
+
 async fn pull_others(
     registries: &Registries<'_>,
     objects: &[Object],

@@ -3,6 +3,8 @@
 mod adapter;
 mod application;
 mod arguments;
+mod declared;
+mod desired;
 mod engine;
 mod exit;
 #[cfg(feature = "failpoints")]
@@ -66,8 +68,9 @@ async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Fai
         Verb::Build(arguments) => verb::build::run(machine, printer, &arguments),
         Verb::Images(arguments) => verb::images::run(machine, &arguments),
         Verb::Check(arguments) => verb::check::run(printer, &arguments),
+        Verb::Sync(arguments) => verb::sync::run(machine, printer, &arguments).await,
         Verb::Diff(arguments) => verb::diff::run(machine, printer, &arguments).await,
-        Verb::Status(arguments) => verb::status::run(machine, &arguments).await,
+        Verb::Status(arguments) => verb::status::run(machine, printer, &arguments).await,
         Verb::Logs(arguments) => verb::logs::run(machine, printer, &arguments).await,
         Verb::Exec(arguments) => verb::exec::run(machine, &arguments).await,
         Verb::History(arguments) => verb::history::run(machine, &arguments).await,

@@ -36,9 +36,10 @@ fn help_and_version_are_data() {
     let machine = Machine::new();
     let help = machine.minato(&["--help"]);
     help.expect(0);
-    for verb in
-        ["up", "build", "images", "check", "diff", "status", "logs", "exec", "history", "rollback", "delete"]
-    {
+    for verb in [
+        "up", "build", "images", "check", "sync", "diff", "status", "logs", "exec", "history", "rollback",
+        "delete",
+    ] {
         assert!(help.stdout.contains(verb), "{verb} is not in the help");
         let verb_help = machine.minato(&[verb, "--help"]);
         assert!(verb_help.expect(0).stdout.contains("Usage:"), "{verb_help}");

@@ -9,6 +9,7 @@
 //! The crate owns what the documents mean here: Kubernetes' and ECS' defaults and rounding, what an image adds, and a
 //! diagnostic for everything that is wrong or has no effect on one machine. It starts no container itself.
 
+mod accepts;
 pub mod lower;
 mod normal;
 mod order;
@@ -17,5 +18,6 @@ mod progress;
 mod record;
 mod target;
 
+pub use accepts::{accepts, part, why_not};
 pub use lower::{Inputs, Lowered, Options, check, lower};
-pub use target::LocalTarget;
+pub use target::{LocalTarget, take_object};

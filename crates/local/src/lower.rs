@@ -28,11 +28,12 @@ mod volume;
 pub(crate) use container::repository;
 pub use inputs::{DEFAULT_NAMESPACE, Inputs, Options, namespace_of};
 pub use int_or_percent::IntOrPercent;
+pub(crate) use left_out::no_effect_because;
 pub use quantity::{Quantity, QuantityError};
 pub(crate) use references::task_definition_of;
 pub use references::{Use, image_references, uses};
 
-use minato_resource::{Diagnostic, Object};
+use minato_resource::{Diagnostic, Object, ResourceKey};
 use minato_sync::field::{Field, Findings};
 use minato_workload::{Service, Workload};
 
@@ -57,6 +58,17 @@ pub fn lower(object: &Object, inputs: &Inputs<'_>) -> (Option<Lowered>, Vec<Diag
 /// Everything that is wrong with, or not carried over from, the Objects of `inputs`.
 pub fn check(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
     inputs.objects.iter().flat_map(|object| lower(object, inputs).1).collect()
+}
+
+/// Whether [`lower`] makes something of this kind, or others use it.
+pub(crate) fn has_effect(key: &ResourceKey) -> bool {
+    match key.group.as_str() {
+        "apps" => matches!(key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"),
+        "batch" => key.kind == "Job",
+        "" => matches!(key.kind.as_str(), "Pod" | "Service" | "ConfigMap" | "Secret"),
+        minato_task_definition::GROUP => true,
+        _ => false,
+    }
 }
 
 fn by_kind(root: &Field, inputs: &Inputs) -> Option<Lowered> {

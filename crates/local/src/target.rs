@@ -213,6 +213,14 @@ impl LocalTarget {
     }
 }
 
+/// Takes the note out of a workload's or service's annotations that says which Object it came from: it is for this crate
+/// alone, and as long as the Object itself.
+pub fn take_object(annotations: &mut std::collections::BTreeMap<String, String>) -> Option<ResourceKey> {
+    let object = noted(annotations);
+    annotations.remove(OBJECT_NOTE);
+    object.map(|object| object.key().clone())
+}
+
 fn noted(annotations: &std::collections::BTreeMap<String, String>) -> Option<Object> {
     let value = serde_json::from_str(annotations.get(OBJECT_NOTE)?).ok()?;
     Object::from_value(value).ok()

@@ -61,7 +61,9 @@ pub enum DiscoverError {
         root: std::path::PathBuf,
     },
     /// It needs a renderer that is not there yet.
-    #[error("{path}: {what} are not rendered yet; name plain manifests with `deploy: PATH` in minato.yaml")]
+    #[error(
+        "{path}: {what} are not rendered yet; name plain manifests with `path` in the Application, or with `deploy: PATH` in minato.yaml"
+    )]
     NotRendered {
         /// The file.
         path: RelativePath,

@@ -1,7 +1,19 @@
-//! What Git says about a folder, asked of the `git` program.
+//! What Git says, asked of the `git` program: the revision of a work tree; the commits of a repository and their files.
+
+mod command;
+mod commit_tree;
+mod mirror;
+mod objects;
+mod references;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub(crate) use command::GitFailure;
+pub use command::Limits;
+pub(crate) use commit_tree::CommitTree;
+pub(crate) use mirror::{Mirror, MirrorError};
+pub(crate) use references::{CommitId, Meaning, Wanted, may_be_short_commit};
 
 /// The commit that a folder stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]

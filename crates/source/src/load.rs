@@ -11,7 +11,7 @@ use crate::discover::{
     Deployment, DiscoverError, is_manifest, refuse_kustomizations, refuse_what_needs_rendering,
 };
 use crate::path::RelativePath;
-use crate::tree::{EntryKind, Tree};
+use crate::tree::{EntryKind, Tree, TreeError};
 
 /// How many files one deployment may have.
 const MAX_FILES: usize = 10_000;
@@ -60,10 +60,20 @@ pub fn load(
     Ok(loader.loaded)
 }
 
+/// Reads the Objects that one source of an Application names: a folder of manifests, or one file of them.
+pub(crate) fn load_path(tree: &dyn Tree, path: &str, recurse: bool) -> Result<Loaded, DiscoverError> {
+    let mut loader = Loader { applications_too: true, ..Loader::default() };
+    loader.source(tree, None, path, recurse)?;
+    loader.refuse_twins();
+    Ok(loader.loaded)
+}
+
 #[derive(Default)]
 struct Loader {
     loaded: Loaded,
     bytes: usize,
+    /// Whether an Application among the manifests is one of the Objects: for the one that deploys others.
+    applications_too: bool,
 }
 
 impl Loader {
@@ -130,6 +140,9 @@ impl Loader {
         for folder in listing.linked_folders.iter().filter(here) {
             self.warn(tree, folder, "this link to a folder is not followed; its files are not deployed");
         }
+        if let Some(submodule) = listing.submodules.first().filter(|_| recurse) {
+            return Err(TreeError::Submodule { path: tree.show(submodule) }.into());
+        }
         refuse_kustomizations(listing.files.iter().filter(here))?;
         for file in listing.files.iter().filter(here).filter(|file| is_manifest(file)) {
             if file.as_str() != CONFIGURATION_FILE {
@@ -146,8 +159,10 @@ impl Loader {
             return Ok(());
         }
         let (objects, diagnostics) = parse(&file);
-        // An Application among the manifests describes them; it is not itself run here.
-        let objects = objects.into_iter().filter(|object| !object.key().is("argoproj.io", "Application"));
+        // An Application among the manifests of a work tree describes them; it is not itself run here.
+        let counts =
+            |object: &Object| self.applications_too || !object.key().is("argoproj.io", "Application");
+        let objects: Vec<Object> = objects.into_iter().filter(counts).collect();
         self.loaded.objects.extend(objects);
         self.loaded.diagnostics.extend(diagnostics);
         Ok(())

@@ -10,10 +10,10 @@ use minato_resource::{SourceFile, SourceFileError};
 use crate::path::RelativePath;
 
 /// How many files and folders a listing looks at.
-const MAX_ENTRIES: usize = 100_000;
+pub(crate) const MAX_ENTRIES: usize = 100_000;
 
 /// How deep folders are followed.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// Folders of other people's files, which hold no deployment of this repository. Hidden folders are not looked into
 /// either.
@@ -51,6 +51,8 @@ pub struct Listing {
     pub files: Vec<RelativePath>,
     /// Links to folders, which are not followed.
     pub linked_folders: Vec<RelativePath>,
+    /// Submodules: commits of other repositories, whose files are not here.
+    pub submodules: Vec<RelativePath>,
 }
 
 /// Why files cannot be had.
@@ -76,6 +78,15 @@ pub enum TreeError {
     #[error("{}: this leads out of the repository and is not followed", path.display())]
     Outside {
         /// The path.
+        path: PathBuf,
+    },
+    /// The files are in another repository.
+    #[error(
+        "{}: this is a Git submodule, whose files are in another repository; name that repository as a source of its own",
+        path.display()
+    )]
+    Submodule {
+        /// The submodule.
         path: PathBuf,
     },
     /// A pipe, device or socket where a file is needed.
@@ -251,7 +262,7 @@ impl Tree for MemoryTree {
                 path.below(folder).map(|below| below.rsplit_once('/').map_or("", |(folders, _)| folders));
             below.is_some_and(|folders| folders.is_empty() || folders.split('/').all(is_ours))
         };
-        Ok(Listing { files: self.files.keys().filter(listed).cloned().collect(), linked_folders: Vec::new() })
+        Ok(Listing { files: self.files.keys().filter(listed).cloned().collect(), ..Listing::default() })
     }
 
     fn kind(&self, path: &RelativePath) -> Result<Option<EntryKind>, TreeError> {

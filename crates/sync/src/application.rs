@@ -197,7 +197,10 @@ fn read_ignore(rule: &Field) -> Option<IgnoreDifference> {
 }
 
 fn read_rollback(root: &Field) -> RollbackPolicy {
-    let field = root.at(&["metadata", "annotations", ROLLBACK_ANNOTATION]);
+    let annotations = root.at(&["metadata", "annotations"]);
+    // Told when it is no mapping: others write annotations of their own beside these.
+    annotations.entries();
+    let field = annotations.get(ROLLBACK_ANNOTATION);
     match field.text() {
         Some("off") => RollbackPolicy::Off,
         None | Some("auto") => RollbackPolicy::Automatic,

@@ -10,6 +10,7 @@
 //! after a crash), and the operations on an Application as thin shells around them. It does not know any engine:
 //! where Objects live is a [`Target`], where they come from a [`Source`], what is remembered a [`StateStore`].
 
+mod annotations;
 mod application;
 mod compare;
 mod difference;
@@ -27,6 +28,7 @@ mod source;
 mod store;
 mod target;
 
+pub use annotations::{SYNC_OPTIONS_ANNOTATION, SYNC_WAVE_ANNOTATION, not_acted_on};
 pub use application::{
     Application, ApplicationSource, Automated, Cluster, Destination, HISTORY_LIMIT, IgnoreDifference,
     ROLLBACK_ANNOTATION, Retry, RollbackPolicy, SyncPolicy,
@@ -38,10 +40,10 @@ pub use fingerprint::Fingerprint;
 pub use health::Health;
 pub use operation::{
     DeleteRequest, NoPins, ObjectStatus, Outcome, PinError, Pins, RollbackRequest, Seams, Status, SyncError,
-    SyncRequest, Tempo, delete, diff, rollback, status, sync,
+    SyncRequest, Tempo, delete, diff, earlier_revision, rollback, status, sync,
 };
 pub use owner::{ApplicationName, NameError, Owner, TRACKING_ANNOTATION};
-pub use plan::{Plan, SYNC_OPTIONS_ANNOTATION, SYNC_WAVE_ANNOTATION, Wave, plan, removal_order};
+pub use plan::{Plan, Wave, plan, removal_order};
 pub use secrets::{Redactor, Restored, SecretError, SecretReference, SecretSource, SecretValue, is_mark};
 pub use source::{Loaded, Source, SourceError};
 pub use store::{

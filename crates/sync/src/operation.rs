@@ -18,7 +18,7 @@ mod sync;
 
 pub use delete::{DeleteRequest, delete};
 pub use observe::diff;
-pub use rollback::{RollbackRequest, rollback};
+pub use rollback::{RollbackRequest, earlier_revision, rollback};
 pub use status::{ObjectStatus, Status, status};
 pub use sync::{Outcome, SyncRequest, sync};
 

@@ -4,13 +4,8 @@ use std::collections::BTreeMap;
 
 use minato_resource::{Object, ResourceKey};
 
+use crate::annotations::{may_prune, wave_of};
 use crate::compare::{Comparison, ObjectState};
-
-/// Annotation with the number of an Object's wave (Argo CD); 0 when absent.
-pub const SYNC_WAVE_ANNOTATION: &str = "argocd.argoproj.io/sync-wave";
-
-/// Annotation with an Object's own options (Argo CD), separated by commas.
-pub const SYNC_OPTIONS_ANNOTATION: &str = "argocd.argoproj.io/sync-options";
 
 /// What a sync will do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,21 +76,10 @@ fn keys(objects: &[&Object]) -> Vec<ResourceKey> {
     objects.iter().map(|object| object.key().clone()).collect()
 }
 
-/// An unreadable number is wave 0, as in Argo CD.
-fn wave_of(object: &Object) -> i64 {
-    object.annotations().get(SYNC_WAVE_ANNOTATION).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-}
-
-fn may_prune(object: &Object) -> bool {
-    let annotations = object.annotations();
-    let options = annotations.get(SYNC_OPTIONS_ANNOTATION).copied().unwrap_or("");
-    // `Prune=confirm` waits for a confirmation, which there is no way to give yet.
-    !options.split(',').any(|option| matches!(option.trim(), "Prune=false" | "Prune=confirm"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotations::{SYNC_OPTIONS_ANNOTATION, SYNC_WAVE_ANNOTATION};
     use crate::compare::compare;
     use serde_json::json;
 

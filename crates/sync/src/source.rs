@@ -35,6 +35,14 @@ pub enum SourceError {
         /// What is missing and what to do next.
         message: String,
     },
+    /// What names the source, or what is in it, is not accepted; trying again will not help.
+    #[error("{location}: {message}")]
+    Refused {
+        /// Repository and path.
+        location: String,
+        /// What is wrong and what to do next.
+        message: String,
+    },
     /// The source could not be read just now.
     #[error("{location}: {message}")]
     Unavailable {

@@ -125,7 +125,11 @@ async fn a_delete_that_was_killed_is_asked_for_again() {
     for steps in 0..40 {
         let stage = Stage::default();
         stage.sync("r1", &first()).await.unwrap();
-        let request = DeleteRequest { name: stage.application.name.clone(), command: "minato delete".into() };
+        let request = DeleteRequest {
+            name: stage.application.name.clone(),
+            retry: None,
+            command: "minato delete".into(),
+        };
         stage.fuse.light(steps);
         let seams = stage.seams();
         let killed = stage.fuse.run(delete(&seams, &request)).await.is_none();

@@ -4,8 +4,10 @@
 
 mod stage;
 
+use std::time::Duration;
+
 use minato_resource::Object;
-use minato_sync::{NoPins, Outcome, Seams, SyncError, Verdict, sync};
+use minato_sync::{DeleteRequest, NoPins, Outcome, Retry, Seams, SyncError, Verdict, delete, status, sync};
 use serde_json::json;
 use stage::{Stage, config, deployed, object, secret, web};
 
@@ -173,4 +175,25 @@ fn an_operation_can_move_between_threads() {
     let stage = Stage::default();
     let (seams, request) = (stage.seams(), stage.request("r1", &[]));
     is_send(sync(&seams, &request));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_verb_asks_again_as_the_policy_says() {
+    let mut stage = Stage::default();
+    deployed(stage.sync("r1", &[web("1", "healthy")]).await);
+    let retry = Retry { limit: Some(6), pause: Duration::from_secs(60), ..Retry::default() };
+    stage.application.sync_policy.retry = Some(retry.clone());
+    let began = tokio::time::Instant::now();
+    stage.target.fail_next(6);
+    assert!(status(&stage.seams(), &stage.application).await.unwrap().synced);
+    assert!(began.elapsed() > Duration::from_secs(600), "{:?}", began.elapsed());
+
+    let request =
+        |retry| DeleteRequest { name: stage.application.name.clone(), retry, command: String::new() };
+    stage.target.fail_next(6);
+    let never = Retry { limit: Some(0), ..retry.clone() };
+    delete(&stage.seams(), &request(Some(never))).await.unwrap_err();
+    stage.target.fail_next(6);
+    delete(&stage.seams(), &request(Some(retry))).await.unwrap();
+    assert_eq!(stage.target.log().last().unwrap(), "delete Deployment web");
 }

@@ -8,5 +8,5 @@ mod sync_events;
 
 pub use build_progress::BuildProgress;
 pub use registries::Registries;
-pub use secrets::secrets_of;
+pub use secrets::{secrets_around, secrets_of, secrets_of_record};
 pub use sync_events::{SyncEvents, describe};

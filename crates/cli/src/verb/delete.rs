@@ -1,6 +1,6 @@
-//! `minato delete`: stops an application and removes everything it left on this machine.
+//! `minato delete`: stops an application and removes everything it left where it runs.
 
-use minato_sync::{ApplicationName, DeleteRequest, Tempo, delete};
+use minato_sync::{ApplicationRecord, DeleteRequest, delete};
 
 use crate::adapter::{SyncEvents, secrets_of};
 use crate::application;
@@ -11,25 +11,28 @@ use crate::machine::Machine;
 use crate::print::Printer;
 
 pub async fn run(machine: &Machine, printer: &Printer, arguments: &DeleteArguments) -> Result<(), Failure> {
-    let names = names(machine, arguments).await?;
-    if names.is_empty() {
-        printer.line("nothing is deployed on this machine");
-        return Ok(());
+    let records = match arguments.all {
+        true => application::all(machine).await?,
+        false => vec![application::meant(machine, &arguments.application).await?],
+    };
+    if records.is_empty() {
+        printer.line("nothing is deployed");
     }
-    let engine = Engine::open(machine, secrets_of(None)?)?;
-    let events = SyncEvents::new(printer);
-    for name in names {
-        let request = DeleteRequest { name, command: crate::machine::own_command() };
-        delete(&engine.seams(&events, Tempo::default()), &request).await?;
+    for record in records {
+        delete_one(machine, printer, record).await?;
     }
     Ok(())
 }
 
-async fn names(machine: &Machine, arguments: &DeleteArguments) -> anyhow::Result<Vec<ApplicationName>> {
-    let given = arguments.application.application.as_deref();
-    let records = match arguments.all {
-        true => application::all_or(machine, None).await?,
-        false => vec![application::choose(machine, given).await?],
+async fn delete_one(machine: &Machine, printer: &Printer, record: ApplicationRecord) -> Result<(), Failure> {
+    let application = application::parsed(&record)?;
+    let engine = Engine::of(machine, &application, secrets_of(None)?, &[]).await?;
+    let events = SyncEvents::new(printer);
+    let request = DeleteRequest {
+        name: record.name,
+        retry: application.sync_policy.retry,
+        command: crate::machine::own_command(),
     };
-    Ok(records.into_iter().map(|record| record.name).collect())
+    delete(&engine.seams(&events, engine.tempo()), &request).await?;
+    Ok(())
 }

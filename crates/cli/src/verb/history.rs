@@ -30,7 +30,7 @@ struct Row {
 }
 
 pub async fn run(machine: &Machine, arguments: &HistoryArguments) -> Result<(), Failure> {
-    let record = application::choose(machine, arguments.application.application.as_deref()).await?;
+    let record = application::meant(machine, &arguments.application).await?;
     let history = machine.state()?.history(&record.name).await?;
     let rows: Vec<Row> = history.into_iter().map(row).collect();
     print::data(arguments.output.output, &rows, || table(&rows))

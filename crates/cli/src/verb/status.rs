@@ -1,134 +1,177 @@
-//! `minato status`: what runs, and whether it is healthy.
+//! `minato status`: what stands, whether it is what was asked for, and whether it is healthy; the same on every engine.
 
-use std::collections::BTreeSet;
-
-use minato_workload::{
-    ContainerState, Filter, PublishedPort, ReplicaPhase, ReplicaStatus, RolloutStatus, ServiceStatus, Status,
-    WorkloadStatus,
-};
+use minato_resource::ResourceKey;
+use minato_sync::{ApplicationRecord, Health, ObjectState, ObjectStatus, Silent, Tempo};
+use minato_workload::{Filter, PublishedPort, RolloutStatus, ServiceStatus, WorkloadStatus};
 use serde::Serialize;
 
+use super::live;
+use crate::adapter::secrets_of_record;
 use crate::application;
 use crate::arguments::StatusArguments;
+use crate::engine::Engine;
 use crate::exit::Failure;
 use crate::machine::Machine;
 use crate::print::{self, Printer, Table};
 
-/// Prints the state; exit code 1 when something is not healthy.
-pub async fn run(machine: &Machine, arguments: &StatusArguments) -> Result<(), Failure> {
-    let filter = application::filter(machine, arguments.application.application.as_deref()).await?;
-    let status = match machine.running_supervisor().await? {
-        Some(supervisor) => supervisor.status(&filter).await?,
-        None => Status::default(),
-    };
-    print::data(arguments.output.output, &rows(&status), || table(&status))?;
-    if status.workloads.iter().all(is_healthy) { Ok(()) } else { Err(Failure::No) }
+/// Prints the state; exit code 1 when something is not healthy, 2 when an engine can't be asked.
+pub async fn run(machine: &Machine, printer: &Printer, arguments: &StatusArguments) -> Result<(), Failure> {
+    let records = application::all_or_meant(machine, &arguments.application).await?;
+    let mut rows = Vec::new();
+    let mut unanswered = None;
+    for record in &records {
+        match row(machine, record).await {
+            Ok(row) => rows.push(row),
+            // One engine that can't be reached must not hide how the others are.
+            Err(failure) => {
+                if let Some(earlier) = unanswered.replace(failure) {
+                    print::failure(printer, &earlier);
+                }
+            }
+        }
+    }
+    print::data(arguments.output.output, &rows, || table(&rows))?;
+    match unanswered {
+        Some(failure) => Err(failure),
+        None if rows.iter().all(|row| row.healthy) => Ok(()),
+        None => Err(Failure::No),
+    }
 }
 
 /// One Application, as `-o json` shows it.
 #[derive(Serialize)]
-struct Row<'a> {
-    application: &'a str,
+struct Row {
+    application: String,
+    destination: String,
+    /// The revision that stands; `null` before the first is out.
+    revision: Option<String>,
+    sync: &'static str,
+    health: Health,
     healthy: bool,
-    workloads: Vec<&'a WorkloadStatus>,
-    services: Vec<&'a ServiceStatus>,
+    objects: Vec<ObjectRow>,
+    /// Replicas, where they run on this machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    workloads: Vec<WorkloadStatus>,
+    /// Addresses, where they run on this machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    services: Vec<ServiceStatus>,
 }
 
-fn rows(status: &Status) -> Vec<Row<'_>> {
-    let of_workloads = status.workloads.iter().map(|workload| workload.key.application.as_str());
-    let of_services = status.services.iter().map(|service| service.key.application.as_str());
-    let names: BTreeSet<&str> = of_workloads.chain(of_services).collect();
-    let row = |application| {
-        let workloads = status.workloads.iter().filter(|workload| workload.key.application == application);
-        let workloads: Vec<_> = workloads.collect();
-        let services = status.services.iter().filter(|service| service.key.application == application);
-        Row {
-            application,
-            healthy: workloads.iter().all(|one| is_healthy(one)),
-            workloads,
-            services: services.collect(),
-        }
+/// One Object of it.
+#[derive(Serialize)]
+struct ObjectRow {
+    key: ResourceKey,
+    sync: &'static str,
+    health: Health,
+    /// Ready and wanted replicas, where they run on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready: Option<String>,
+    /// What it waits for, why it is not healthy, or where it is reached.
+    message: Option<String>,
+}
+
+async fn row(machine: &Machine, record: &ApplicationRecord) -> Result<Row, Failure> {
+    let application = application::parsed(record)?;
+    let engine = Engine::of(machine, &application, secrets_of_record(record)?, &[]).await?;
+    let status = minato_sync::status(&engine.seams(&Silent, Tempo::default()), &application).await?;
+    let mut row = Row {
+        application: record.name.to_string(),
+        destination: application.destination.to_string(),
+        revision: status.revision.map(|revision| revision.content.revision),
+        sync: if status.synced { "Synced" } else { "OutOfSync" },
+        health: Health::Healthy,
+        healthy: false,
+        objects: status.objects.into_iter().map(object_row).collect(),
+        workloads: Vec::new(),
+        services: Vec::new(),
     };
-    names.into_iter().map(row).collect()
+    if engine.runs_images_here() {
+        add_replicas(machine, &mut row).await?;
+    }
+    let under_way = status.operation.is_some_and(|operation| !operation.phase.is_finished());
+    let least = if under_way { Health::Progressing } else { Health::Healthy };
+    row.health = Health::roll_up(row.objects.iter().map(|object| object.health).chain([least]));
+    row.healthy = matches!(row.health, Health::Healthy | Health::Suspended);
+    Ok(row)
 }
 
-/// Shows the state on a terminal until Ctrl-C, which stops no container.
-pub async fn live(machine: &Machine, printer: &Printer, filter: &Filter) -> Result<(), Failure> {
-    let supervisor = machine.supervisor().await?;
-    let mut states = supervisor.watch(filter).await?;
-    let screen = printer.step("");
-    let mut changes = std::pin::pin!(async {
-        while let Some(status) = states.next().await? {
-            screen.show(&table(&status).to_string());
+fn object_row(status: ObjectStatus) -> ObjectRow {
+    let sync = match status.state {
+        ObjectState::Synced => "Synced",
+        ObjectState::OutOfSync { .. } => "OutOfSync",
+        ObjectState::Missing => "Missing",
+        ObjectState::Extra => "Extra",
+    };
+    ObjectRow { key: status.key, sync, health: status.health, ready: None, message: status.message }
+}
+
+/// What the supervisor knows beyond the last change: replicas that died since, and addresses.
+async fn add_replicas(machine: &Machine, row: &mut Row) -> Result<(), Failure> {
+    let Some(supervisor) = machine.running_supervisor().await? else { return Ok(()) };
+    let mut status = supervisor.status(&Filter::application(row.application.clone())).await?;
+    for workload in &mut status.workloads {
+        let key = minato_local::take_object(&mut workload.annotations);
+        if let Some(object) = object_of(row, key) {
+            add_workload(object, workload);
         }
-        Ok::<(), minato_workload::SupervisorError>(())
-    });
-    tokio::select! {
-        ended = &mut changes => Ok(ended?),
-        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+    for service in &mut status.services {
+        let key = minato_local::take_object(&mut service.annotations);
+        if let Some(object) = object_of(row, key) {
+            let addresses: Vec<String> = service.published.iter().map(PublishedPort::address).collect();
+            object.message =
+                object.message.take().or(Some(addresses.join(" "))).filter(|text| !text.is_empty());
+        }
+    }
+    row.workloads = status.workloads;
+    row.services = status.services;
+    Ok(())
+}
+
+fn object_of(row: &mut Row, key: Option<ResourceKey>) -> Option<&mut ObjectRow> {
+    let key = key?;
+    row.objects.iter_mut().find(|object| object.key == key)
+}
+
+fn add_workload(object: &mut ObjectRow, workload: &WorkloadStatus) {
+    object.ready = Some(format!("{}/{}", workload.ready, workload.desired));
+    if workload.stopped_by_reboot {
+        object.health = Health::Degraded;
+        object.message = Some("stopped by reboot".to_owned());
+    } else if workload.rollout_status == RolloutStatus::Healthy && !live::is_healthy(workload) {
+        object.health = Health::Degraded;
+        object.message = Some(live::trouble(workload));
+    }
+    let restarts: u32 = workload.replicas.iter().map(|replica| replica.restarts).sum();
+    if restarts > 0 && object.message.is_none() {
+        object.message = Some(format!("{restarts} restart{}", if restarts == 1 { "" } else { "s" }));
     }
 }
 
-/// Whether everything that should run does, whatever became of the last change.
-fn is_healthy(workload: &WorkloadStatus) -> bool {
-    !workload.stopped_by_reboot
-        && match workload.rollout_status {
-            RolloutStatus::Healthy => workload.ready >= workload.desired || workload.desired == 0,
-            RolloutStatus::Progressing { .. } | RolloutStatus::Failed { .. } | RolloutStatus::Superseded => {
-                false
-            }
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new(["APPLICATION", "OBJECT", "SYNC", "HEALTH", "READY", "MESSAGE"]);
+    for row in rows {
+        if row.objects.is_empty() {
+            let cell = || "-".to_owned();
+            table.row([
+                row.application.clone(),
+                cell(),
+                row.sync.to_owned(),
+                row.health.to_string(),
+                cell(),
+                cell(),
+            ]);
         }
-}
-
-pub fn table(status: &Status) -> Table {
-    let mut table = Table::new(["APPLICATION", "WORKLOAD", "READY", "STATE", "RESTARTS", "AT"]);
-    for workload in &status.workloads {
-        let restarts: u32 = workload.replicas.iter().map(|replica| replica.restarts).sum();
-        table.row([
-            workload.key.application.clone(),
-            workload.key.name.clone(),
-            format!("{}/{}", workload.ready, workload.desired),
-            state(workload),
-            restarts.to_string(),
-            addresses(status, workload),
-        ]);
+        for object in &row.objects {
+            table.row([
+                row.application.clone(),
+                object.key.to_string(),
+                object.sync.to_owned(),
+                object.health.to_string(),
+                object.ready.clone().unwrap_or_else(|| "-".to_owned()),
+                object.message.clone().unwrap_or_default(),
+            ]);
+        }
     }
     table
-}
-
-fn state(workload: &WorkloadStatus) -> String {
-    if workload.stopped_by_reboot {
-        return "stopped by reboot".to_owned();
-    }
-    match &workload.rollout_status {
-        RolloutStatus::Healthy if is_healthy(workload) => "healthy".to_owned(),
-        RolloutStatus::Healthy => format!("degraded: {}", trouble(workload)),
-        RolloutStatus::Progressing { message } => message.clone(),
-        RolloutStatus::Failed { cause } => format!("failed: {}", cause.summary),
-        RolloutStatus::Superseded => "superseded".to_owned(),
-    }
-}
-
-/// What the first replica that is not ready does instead.
-fn trouble(workload: &WorkloadStatus) -> String {
-    let unready =
-        workload.replicas.iter().filter(|replica| !replica.ready && replica.phase != ReplicaPhase::Stopping);
-    unready.map(replica_trouble).next().unwrap_or_else(|| "a replica is missing".to_owned())
-}
-
-fn replica_trouble(replica: &ReplicaStatus) -> String {
-    let waiting = replica.containers.iter().find_map(|container| match &container.state {
-        ContainerState::Waiting { reason } => Some(format!("{}: {reason}", container.name)),
-        ContainerState::Exited(exit) => Some(format!("{} {exit}", container.name)),
-        ContainerState::Running { .. } => None,
-    });
-    waiting.unwrap_or_else(|| "a replica is not ready".to_owned())
-}
-
-/// The addresses of the Services that the workload's Application publishes.
-fn addresses(status: &Status, workload: &WorkloadStatus) -> String {
-    let of_application =
-        status.services.iter().filter(|service| service.key.application == workload.key.application);
-    let ports = of_application.flat_map(|service| &service.published);
-    ports.map(PublishedPort::address).collect::<Vec<_>>().join(" ")
 }

@@ -1,12 +1,11 @@
 //! `minato up`: checks, builds and runs a repository on this machine.
 
-use std::collections::BTreeSet;
-
 use minato_sync::{SyncRequest, Tempo, sync};
-use minato_workload::{Filter, Status, Supervisor};
+use minato_workload::Filter;
 
 use super::outcome;
 use crate::adapter::{SyncEvents, secrets_of};
+use crate::application;
 use crate::arguments::UpArguments;
 use crate::engine::{self, Engine};
 use crate::exit::Failure;
@@ -26,7 +25,7 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &UpArguments) 
     }
     let name = deploy(machine, printer, arguments).await?;
     if printer.is_live() && !arguments.detach {
-        return super::status::live(machine, printer, &Filter::application(name)).await;
+        return super::live::run(machine, printer, &Filter::application(name)).await;
     }
     Ok(())
 }
@@ -61,6 +60,7 @@ async fn follow_changes(
 async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -> Result<String, Failure> {
     let repository = Repository::read(&arguments.repository.directory, arguments.repository.app.as_deref())?;
     print::print_diagnostics(printer, &repository.warnings);
+    application::refuse_other_destination(machine, &repository.application).await?;
     let found = findings::of(&repository, &arguments.repository.allow)?;
     print::print_diagnostics(printer, &found);
     if found.iter().any(minato_resource::Diagnostic::is_error) {
@@ -68,7 +68,7 @@ async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -
         return Err(Failure::No);
     }
     let deployable = images::prepare(machine, printer, &repository, &arguments.image).await?;
-    let engine = Engine::open(machine, secrets_of(Some(&repository))?)?;
+    let engine = Engine::of_this_machine(machine, secrets_of(Some(&repository))?)?;
     findings::refuse(printer, &engine.check(&engine::context(&repository, &deployable)).await?)?;
     let name = repository.application.name.as_str().to_owned();
     let request = request(repository, deployable);
@@ -77,7 +77,7 @@ async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -
     let outcome = sync(&engine.seams(&events, Tempo { lock, ..Tempo::default() }), &request).await?;
     drop(events);
     outcome::report(printer, &outcome)?;
-    say_where(machine, printer, &name).await?;
+    outcome::say_where(machine, printer, &name).await?;
     Ok(name)
 }
 
@@ -92,29 +92,4 @@ fn request(repository: Repository, deployable: Deployable) -> SyncRequest {
         prune: true,
         command: machine::own_command(),
     }
-}
-
-/// The addresses go to stdout: they are what a script wants of `up`.
-async fn say_where(machine: &Machine, printer: &Printer, name: &str) -> Result<(), Failure> {
-    let supervisor: Supervisor = machine.supervisor().await?;
-    let status = supervisor.status(&Filter::application(name)).await?;
-    warn_of_what_is_not_enforced(printer, &status);
-    for service in &status.services {
-        for port in &service.published {
-            printer.line(&styled(style::FAINT, format_args!("{} port {}:", service.key.name, port.port)));
-            print::to_stdout(&format!("{}\n", port.address()))?;
-        }
-        if let Some(problem) = &service.problem {
-            printer.warning(&format!("service {}: {problem}", service.key.name));
-        }
-    }
-    Ok(())
-}
-
-/// Said each time: what runs is never silently less protected or limited than asked.
-fn warn_of_what_is_not_enforced(printer: &Printer, status: &Status) {
-    let replicas = status.workloads.iter().flat_map(|workload| &workload.replicas);
-    let containers = replicas.flat_map(|replica| &replica.containers);
-    let warnings: BTreeSet<&String> = containers.flat_map(|container| &container.warnings).collect();
-    warnings.into_iter().for_each(|warning| printer.warning(warning));
 }

@@ -78,7 +78,11 @@ impl Stage {
     }
 
     pub async fn delete(&self) -> Result<(), SyncError> {
-        let request = DeleteRequest { name: self.application.name.clone(), command: "minato delete".into() };
+        let request = DeleteRequest {
+            name: self.application.name.clone(),
+            retry: None,
+            command: "minato delete".into(),
+        };
         delete(&self.seams(), &request).await
     }
 

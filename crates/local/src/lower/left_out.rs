@@ -1,13 +1,19 @@
 //! Kinds that can't run on this machine: named, never dropped silently.
 
+use minato_resource::ResourceKey;
 use minato_sync::field::Field;
 
 /// Warns that this Object has no effect here, and why.
 pub(super) fn warn(root: &Field) {
     let key = root.object().key();
-    let known = REASONS.iter().find(|(group, kind, _)| key.is(group, kind));
-    let reason = known.map_or("Minato does not know this kind", |(_, _, reason)| reason);
+    let reason = no_effect_because(key);
     root.get("kind").warning("left-out", format!("{key} has no effect on this machine: {reason}"));
+}
+
+/// Why a kind can't run here.
+pub(crate) fn no_effect_because(key: &ResourceKey) -> &'static str {
+    let known = REASONS.iter().find(|(group, kind, _)| key.is(group, kind));
+    known.map_or("Minato does not know this kind", |(_, _, reason)| reason)
 }
 
 const ONE_MACHINE: &str = "there is one machine and nobody else";

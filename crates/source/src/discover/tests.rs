@@ -44,7 +44,7 @@ fn each_rank_comes_before_the_ones_below() {
 #[test]
 fn a_kustomization_is_refused_by_name() {
     let expected = "k8s/base/kustomization.yaml: kustomizations are not rendered yet; name plain manifests with \
-                    `deploy: PATH` in minato.yaml";
+                    `path` in the Application, or with `deploy: PATH` in minato.yaml";
     assert_eq!(found(&[("k8s/base/kustomization.yaml", ""), ("k8s/base/web.yaml", "")]), expected);
     assert_eq!(
         found(&[("argocd/app.yaml", APPLICATION), ("x/kustomization.yaml", "")]),
@@ -52,7 +52,8 @@ fn a_kustomization_is_refused_by_name() {
     );
     assert_eq!(
         found(&[("minato.yaml", "version: 1\ndeploy: chart\n"), ("chart/Chart.yaml", "")]),
-        "chart/Chart.yaml: Helm charts are not rendered yet; name plain manifests with `deploy: PATH` in minato.yaml"
+        "chart/Chart.yaml: Helm charts are not rendered yet; name plain manifests with `path` in the Application, or with \
+         `deploy: PATH` in minato.yaml"
     );
 }
 

@@ -89,6 +89,10 @@ fn read_automated(automated: &Field) -> Option<Automated> {
     let read =
         Automated { prune: flag("prune"), self_heal: flag("selfHeal"), allow_empty: flag("allowEmpty") };
     let enabled = automated.get("enabled").boolean().unwrap_or(true);
+    if enabled && read.self_heal {
+        let message = "changes that others make are not undone by themselves yet; `minato sync` undoes them";
+        automated.get("selfHeal").warning("application-field", message);
+    }
     enabled.then_some(read)
 }
 
@@ -117,8 +121,9 @@ fn read_option(option: &Field, policy: &mut SyncPolicy) {
     let Some(text) = option.text() else { return };
     match text {
         "CreateNamespace=true" => policy.create_namespace = true,
-        // Always so here: what is live and equal is not applied; pruning comes last; desired Objects are checked.
-        "ApplyOutOfSyncOnly=true" | "PruneLast=true" | "Validate=true" => {}
+        // Always so here: what is live and equal is not applied; pruning comes last; desired Objects are checked; a server
+        // that can merge is asked to.
+        "ApplyOutOfSyncOnly=true" | "PruneLast=true" | "Validate=true" | "ServerSideApply=true" => {}
         "RespectIgnoreDifferences=false" | "Replace=false" | "Force=false" | "CreateNamespace=false" => {}
         _ => option.warning("sync-option", format!("sync option {text:?} is not acted on yet")),
     }

@@ -47,12 +47,13 @@ pub(super) async fn observe_remembered(
     application: &Application,
     context: &Context,
 ) -> Result<(Comparison, Vec<TargetError>), SyncError> {
-    let live = seams.target.live(&context.owner).await?;
+    let retry = application.sync_policy.retry.as_ref();
+    let live = retrying(seams, retry, || seams.target.live(&context.owner)).await?;
     let mut predicted = Vec::with_capacity(context.desired.len());
     let mut problems = Vec::new();
     for desired in context.desired.iter() {
         let current = find(&live, desired.key());
-        match seams.target.predict(desired, current, context).await {
+        match retrying(seams, retry, || seams.target.predict(desired, current, context)).await {
             Ok(object) => predicted.push(object),
             Err(problem @ TargetError::Refused { .. }) => {
                 predicted.push(current.unwrap_or(desired).clone());

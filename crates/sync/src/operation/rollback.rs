@@ -39,7 +39,7 @@ pub async fn rollback(seams: &Seams<'_>, request: &RollbackRequest) -> Result<Ou
 
 async fn go_back(seams: &Seams<'_>, request: &RollbackRequest, holder: Holder) -> Result<Outcome, SyncError> {
     let history = seams.store.history(&request.application.name).await?;
-    let Some(revision) = choose(&history, request.number) else {
+    let Some(revision) = earlier_revision(&history, request.number) else {
         return Err(no_such_revision(request, &history));
     };
     let content = &revision.content;
@@ -67,8 +67,9 @@ fn no_such_revision(request: &RollbackRequest, history: &[Revision]) -> SyncErro
     }
 }
 
-/// The revision of that number, or the newest healthy one whose content is not what stands now.
-fn choose(history: &[Revision], number: Option<u64>) -> Option<&Revision> {
+/// What a rollback goes back to: the revision of that number, or the newest healthy one whose content is not what stands
+/// now. `history` is newest first.
+pub fn earlier_revision(history: &[Revision], number: Option<u64>) -> Option<&Revision> {
     if let Some(number) = number {
         return history.iter().find(|revision| revision.number == number);
     }

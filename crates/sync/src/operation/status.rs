@@ -3,9 +3,9 @@
 use minato_resource::{Object, ResourceKey};
 
 use super::observe::observe_remembered;
-use super::{Seams, SyncError};
-use crate::application::Application;
-use crate::compare::ObjectState;
+use super::{Seams, SyncError, retry::retrying};
+use crate::application::{Application, Retry};
+use crate::compare::{Compared, ObjectState};
 use crate::health::Health;
 use crate::owner::Owner;
 use crate::store::{Operation, Revision, Verdict};
@@ -58,7 +58,8 @@ pub async fn status(seams: &Seams<'_>, application: &Application) -> Result<Stat
     let mut objects = Vec::new();
     for compared in &comparison.objects {
         let applied = applied.iter().find(|applied| applied.key == compared.key);
-        let mut status = object_status(seams, &compared.key, &compared.state, applied).await?;
+        let retry = application.sync_policy.retry.as_ref();
+        let mut status = object_status(seams, retry, compared, applied).await?;
         if let Some(problem) = problems.iter().find(|problem| problem.key() == Some(&compared.key)) {
             status.message.get_or_insert_with(|| problem.to_string());
         }
@@ -101,10 +102,11 @@ fn context(owner: Owner, revision: Option<&Revision>, applied: &[Applied]) -> Co
 
 async fn object_status(
     seams: &Seams<'_>,
-    key: &ResourceKey,
-    state: &ObjectState,
+    retry: Option<&Retry>,
+    compared: &Compared,
     applied: Option<&Applied>,
 ) -> Result<ObjectStatus, SyncError> {
+    let Compared { key, state } = compared;
     let mut status = ObjectStatus {
         key: key.clone(),
         state: state.clone(),
@@ -117,7 +119,7 @@ async fn object_status(
         // Nobody waits for what is no longer wanted.
         (ObjectState::Extra, None) => status.health = Health::Healthy,
         (_, Some(applied)) => {
-            let progress = seams.target.progress(&applied.token).await?;
+            let progress = retrying(seams, retry, || seams.target.progress(&applied.token)).await?;
             let (health, message, cause) = Health::of_progress(&progress);
             status.health = health;
             status.message = message.map(str::to_owned);
