@@ -79,6 +79,9 @@ impl Api {
         // Proxies are for other machines.
         let here = endpoint.as_deref().is_some_and(is_here);
         let builder = if here { builder.no_proxy() } else { builder };
+        // Reading the machine's certificates takes longer than a call, so it is left out where none is needed.
+        let encrypted = endpoint.as_deref().is_none_or(|endpoint| endpoint.starts_with("https:"));
+        let builder = builder.tls_built_in_native_certs(encrypted);
         Ok(Self { http: builder.build()?, credentials, endpoint })
     }
 

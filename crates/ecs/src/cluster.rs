@@ -4,6 +4,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::api::{Api, ApiError, Call, Service};
+use crate::field::{items, taken, text};
 use crate::revision::Revision;
 use crate::tags::Tags;
 
@@ -29,7 +30,7 @@ impl Cluster {
         let portions: Vec<Vec<String>> = arns.chunks(DESCRIBED).map(<[String]>::to_vec).collect();
         let described = stream::iter(portions.into_iter().map(|names| self.describe_services(names)));
         let found: Vec<Vec<Value>> = described.buffered(AT_ONCE).try_collect().await?;
-        let active = |service: &Value| text(service, "status") == Some("ACTIVE");
+        let active = |service: &Value| text(service, "status") == "ACTIVE";
         Ok(found.into_iter().flatten().filter(active).collect())
     }
 
@@ -39,12 +40,12 @@ impl Cluster {
             Err(error) if error.code() == Some("ServiceNotFoundException") => return Ok(None),
             services => services?,
         };
-        Ok(services.into_iter().find(|service| text(service, "serviceName") == Some(name)))
+        Ok(services.into_iter().find(|service| text(service, "serviceName") == name))
     }
 
     async fn describe_services(&self, names: Vec<String>) -> Result<Vec<Value>, ApiError> {
         let body = json!({"cluster": self.name, "services": names, "include": ["TAGS"]});
-        Ok(items(self.ecs("DescribeServices", &body).await?, "services"))
+        Ok(taken(self.ecs("DescribeServices", &body).await?, "services"))
     }
 
     /// A revision; of a family alone, the newest active one. `None` when there is none.
@@ -117,7 +118,7 @@ impl Cluster {
         };
         match self.api.call(call, &body).await {
             Err(error) if error.is_not_offered() => Ok(false),
-            answer => Ok(!items(answer?, "ScalableTargets").is_empty()),
+            answer => Ok(items(&answer?, "ScalableTargets").next().is_some()),
         }
     }
 
@@ -129,7 +130,7 @@ impl Cluster {
             return Ok(Vec::new());
         }
         let body = json!({"cluster": self.name, "tasks": arns});
-        Ok(items(self.ecs("DescribeTasks", &body).await?, "tasks"))
+        Ok(taken(self.ecs("DescribeTasks", &body).await?, "tasks"))
     }
 
     /// The newest service deployments of a service, briefly; `None` when this API does not offer them.
@@ -137,14 +138,14 @@ impl Cluster {
         let body = json!({"cluster": self.name, "service": service, "maxResults": PAGE});
         match self.ecs("ListServiceDeployments", &body).await {
             Err(error) if error.is_not_offered() => Ok(None),
-            answer => Ok(Some(items(answer?, "serviceDeployments"))),
+            answer => Ok(Some(taken(answer?, "serviceDeployments"))),
         }
     }
 
     pub(crate) async fn service_deployment(&self, arn: &str) -> Result<Option<Value>, ApiError> {
         match self.ecs("DescribeServiceDeployments", &json!({"serviceDeploymentArns": [arn]})).await {
             Err(error) if error.is_not_offered() => Ok(None),
-            answer => Ok(items(answer?, "serviceDeployments").into_iter().next()),
+            answer => Ok(taken(answer?, "serviceDeployments").into_iter().next()),
         }
     }
 
@@ -159,8 +160,8 @@ impl Cluster {
         let body =
             json!({"logGroupName": group, "logStreamName": stream, "limit": lines, "startFromHead": false});
         let call = Call { service: Service::Logs, operation: "GetLogEvents", region };
-        let events = items(self.api.call(call, &body).await?, "events");
-        Ok(events.iter().filter_map(|event| text(event, "message").map(str::to_owned)).collect())
+        let answer = self.api.call(call, &body).await?;
+        Ok(items(&answer, "events").map(|event| text(event, "message").to_owned()).collect())
     }
 
     /// Every text of a list in this cluster.
@@ -172,9 +173,9 @@ impl Cluster {
         for _ in 0..PAGES {
             let answer = self.ecs(operation, &body).await?;
             found.extend(texts(&answer, field));
-            match text(&answer, "nextToken").filter(|token| !token.is_empty()) {
-                Some(token) => body["nextToken"] = Value::from(token),
-                None => return Ok(found),
+            match text(&answer, "nextToken") {
+                "" => return Ok(found),
+                token => body["nextToken"] = Value::from(token),
             }
         }
         let message = format!("the list has more than {PAGES} pages; it is refused");
@@ -186,18 +187,6 @@ impl Cluster {
     }
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
-    value.get(name).and_then(Value::as_str)
-}
-
 fn texts(value: &Value, name: &str) -> Vec<String> {
-    let items = value.get(name).and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-fn items(mut value: Value, name: &str) -> Vec<Value> {
-    match value.get_mut(name).map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => Vec::new(),
-    }
+    items(value, name).filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -74,3 +74,8 @@ pub(crate) fn refuse_errors(object: &Object, diagnostics: &[Diagnostic]) -> Resu
         .collect();
     if texts.is_empty() { Ok(()) } else { Err(refused(object.key(), texts.join("\n"))) }
 }
+
+/// An Object that another Application has.
+pub(crate) fn belongs_to(key: &ResourceKey, other: &str) -> TargetError {
+    refused(key, format!("it belongs to application {other}; give it another name, or delete it there first"))
+}

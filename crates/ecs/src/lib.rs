@@ -22,6 +22,7 @@
 mod api;
 mod cluster;
 mod failure;
+mod field;
 mod form;
 mod plan;
 mod progress;

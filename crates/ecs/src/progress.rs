@@ -9,6 +9,6 @@ mod own;
 mod standing;
 
 pub(crate) use cause::{Evidence, log_place, task_of_interest};
-pub(crate) use handle::Handle;
+pub(crate) use handle::{Deployment, Handle};
 pub(crate) use own::{matching, standing_of_own};
 pub(crate) use standing::{Standing, standing};

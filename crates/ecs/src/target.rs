@@ -3,6 +3,7 @@
 mod apply;
 mod follow;
 mod remove;
+mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,9 +17,11 @@ use minato_sync::{Applied, Change, Context, Owner, Progress, Redactor, Target, T
 use minato_task_definition::{GROUP, SERVICE_KIND, ServiceDefinition, TASK_DEFINITION_KIND, TaskDefinition};
 use serde_json::Value;
 
+use self::wish::Runs;
 use crate::api::{Api, Chain};
 use crate::cluster::Cluster;
-use crate::failure::{ConnectError, of_call, refuse_errors, refused};
+use crate::failure::{ConnectError, belongs_to, of_call, refuse_errors, refused};
+use crate::field::text;
 use crate::form::{
     live_service, live_task_definition, predicted_service, predicted_task_definition, service_key,
     service_wish,
@@ -146,9 +149,13 @@ impl EcsTarget {
         context: &Context,
     ) -> Result<Option<Object>, TargetError> {
         refuse_errors(desired, &ServiceDefinition::from_object(desired).1)?;
+        refuse_another_name(desired, "serviceName")?;
+        if live.is_none() {
+            self.refuse_anothers_service(desired.key(), &context.owner).await?;
+        }
         let runs = self.runs(desired, live, context).await?;
         let count_is_others = self.count_is_others(desired, live).await?;
-        let wish = service_wish(desired, runs.as_ref().map(|runs| runs.name.as_str()), count_is_others);
+        let wish = service_wish(desired, runs.as_ref().map(Runs::name).as_deref(), count_is_others);
         let predicted = predicted_service(desired, live, &wish);
         if let (Some(live), Some(predicted)) = (live, &predicted) {
             let spec = |object| Object::get(object, "/spec").unwrap_or(&Value::Null);
@@ -159,6 +166,18 @@ impl EcsTarget {
         Ok(predicted)
     }
 
+    /// A service of the name may be there without being ours.
+    async fn refuse_anothers_service(&self, key: &ResourceKey, owner: &Owner) -> Result<(), TargetError> {
+        let found = self.cluster.service(&key.name).await.map_err(of_call(&self.place))?;
+        let Some(service) = found.filter(|service| text(service, "status") == "ACTIVE") else {
+            return Ok(());
+        };
+        match Tags::read(service.get("tags")).ownership(owner, key) {
+            Ownership::Others(other) => Err(belongs_to(key, &other)),
+            Ownership::Ours | Ownership::Nobodys => Ok(()),
+        }
+    }
+
     fn redacted(&self, object: &Object) -> Result<Object, TargetError> {
         let value = self.options.redactor.redact(object);
         Object::from_value(value).map_err(|error| refused(object.key(), error.to_string()))
@@ -167,6 +186,21 @@ impl EcsTarget {
 
 fn place(region: &str, cluster: &str) -> String {
     format!("ecs://{region}/{cluster}")
+}
+
+/// The name of an Object is the name that ECS knows it by.
+fn refuse_another_name(desired: &Object, field: &str) -> Result<(), TargetError> {
+    let pointer = format!("/spec/{field}");
+    match desired.text(&pointer).filter(|name| *name != desired.name()) {
+        Some(name) => {
+            let message = format!(
+                "`{field}` is {name}, but the object is named {}; give both one name",
+                desired.name()
+            );
+            Err(refused(desired.key(), message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn unknown_kind(key: &ResourceKey) -> TargetError {
@@ -192,6 +226,7 @@ impl Target for EcsTarget {
         let predicted = match desired.kind() {
             TASK_DEFINITION_KIND => {
                 refuse_errors(desired, &TaskDefinition::from_object(desired).1)?;
+                refuse_another_name(desired, "family")?;
                 predicted_task_definition(desired, live)
             }
             SERVICE_KIND => self.predict_service(desired, live, context).await?,

@@ -4,6 +4,7 @@ use minato_sync::Cause;
 use serde_json::Value;
 
 use super::standing::Standing;
+use crate::field::{items, text};
 
 /// Events of the service that are told.
 const EVENTS: usize = 3;
@@ -111,8 +112,7 @@ fn task_facts(task: &Value) -> Vec<(String, String)> {
     };
     fact("task", text(task, "taskArn").rsplit('/').next().unwrap_or_default());
     fact("stopped", text(task, "stoppedReason"));
-    let containers = task.get("containers").and_then(Value::as_array).into_iter().flatten();
-    for container in containers {
+    for container in items(task, "containers") {
         let name = format!("container {}", text(container, "name"));
         let exit = container.get("exitCode").and_then(Value::as_i64).map(|code| format!("exit code {code}"));
         let reason = text(container, "reason");
@@ -123,7 +123,7 @@ fn task_facts(task: &Value) -> Vec<(String, String)> {
 }
 
 fn events(service: &Value) -> Vec<(String, String)> {
-    let events = service.get("events").and_then(Value::as_array).into_iter().flatten().take(EVENTS);
+    let events = items(service, "events").take(EVENTS);
     events.map(|event| ("event".to_owned(), shortened(text(event, "message")))).collect()
 }
 
@@ -134,10 +134,6 @@ fn hint(facts: &[(String, String)]) -> Option<String> {
 
 fn shortened(text: &str) -> String {
     text.trim_end().chars().take(LONGEST).collect()
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

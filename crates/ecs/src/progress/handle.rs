@@ -8,39 +8,43 @@ use super::standing::primary;
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "kind")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) enum Handle {
-    /// A registration: done when it is accepted.
-    TaskDefinition {
-        /// ARN of the revision.
-        revision: String,
-    },
+    /// A registration, by the ARN of the revision: done when it is accepted.
+    Registration(String),
     /// A deployment of a service.
-    Service {
-        /// Name of the service.
-        service: String,
-        /// `deployments[].id`; `None` under a controller that is not ECS.
-        deployment: Option<String>,
-        /// What it runs, as `family:revision`.
-        runs: Option<String>,
-        /// When ECS made it, in seconds since 1970.
-        created: Option<f64>,
-    },
+    Deployment(Deployment),
 }
 
-impl Handle {
-    /// The change that made a service what it is: its primary deployment.
-    pub(crate) fn of_service(name: &str, service: &Value, runs: Option<&str>) -> Self {
+/// A deployment of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Deployment {
+    /// Name of the service.
+    pub service: String,
+    /// `deployments[].id`; `None` under a controller that is not ECS.
+    pub id: Option<String>,
+    /// What it runs, as `family:revision`.
+    pub runs: Option<String>,
+    /// When ECS made it, in seconds since 1970.
+    pub created: Option<f64>,
+}
+
+impl Deployment {
+    /// The one that made a service what it is: its primary deployment.
+    pub(crate) fn of(name: &str, service: &Value, runs: Option<&str>) -> Self {
         let primary = primary(service);
-        let deployment = primary.and_then(|primary| primary.get("id")).and_then(Value::as_str);
-        Self::Service {
+        let id = primary.and_then(|primary| primary.get("id")).and_then(Value::as_str);
+        Self {
             service: name.to_owned(),
-            deployment: deployment.map(str::to_owned),
+            id: id.map(str::to_owned),
             runs: runs.map(str::to_owned),
             created: primary.and_then(|primary| primary.get("createdAt")).and_then(Value::as_f64),
         }
     }
+}
 
+impl Handle {
     pub(crate) fn parse(token: &Token) -> Option<Self> {
         serde_json::from_str(token.as_str()).ok()
     }
@@ -62,9 +66,9 @@ mod tests {
         let service = json!({"deployments": [{"id": "ecs-svc/1", "status": "ACTIVE"},
             {"id": "ecs-svc/2", "status": "PRIMARY", "createdAt": 1767225600.5}]});
         for handle in [
-            Handle::of_service("web", &service, Some("web:7")),
-            Handle::of_service("web", &json!({}), None),
-            Handle::TaskDefinition { revision: "arn:aws:ecs:r:1:task-definition/web:7".into() },
+            Handle::Deployment(Deployment::of("web", &service, Some("web:7"))),
+            Handle::Deployment(Deployment::of("web", &json!({}), None)),
+            Handle::Registration("arn:aws:ecs:r:1:task-definition/web:7".into()),
         ] {
             assert_eq!(Handle::parse(&handle.token()), Some(handle));
         }

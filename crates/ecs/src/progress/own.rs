@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::standing::Standing;
+use crate::field::{number, text};
 
 /// A service deployment is made within moments of the deployment that it is about.
 const APART: f64 = 30.0;
@@ -10,11 +11,9 @@ const APART: f64 = 30.0;
 /// ARN of the service deployment, among the briefs of `ListServiceDeployments`, that is about deployment `id`. The
 /// number of `ecs-svc/NUMBER` is that of the target service revision; where it is not, the time tells.
 pub(crate) fn matching<'a>(briefs: &'a [Value], id: &str, created: Option<f64>) -> Option<&'a str> {
-    let number = id.rsplit('/').next().unwrap_or(id);
-    let revision = |brief: &Value| {
-        let arn = brief.get("targetServiceRevisionArn").and_then(Value::as_str);
-        arn.and_then(|arn| arn.rsplit('/').next()) == Some(number)
-    };
+    let number_of_id = id.rsplit('/').next().unwrap_or(id);
+    let revision =
+        |brief: &Value| text(brief, "targetServiceRevisionArn").rsplit('/').next() == Some(number_of_id);
     let apart = |brief: &Value| Some((brief.get("createdAt")?.as_f64()? - created?).abs());
     let by_time = || {
         let near = briefs.iter().filter_map(|brief| Some((brief, apart(brief)?)));
@@ -27,12 +26,10 @@ pub(crate) fn matching<'a>(briefs: &'a [Value], id: &str, created: Option<f64>) 
 
 /// How a service deployment stands; `None` when it says nothing that is known here.
 pub(crate) fn standing_of_own(deployment: &Value) -> Option<Standing> {
-    let text = |name: &str| deployment.get(name).and_then(Value::as_str).unwrap_or_default();
     let rollback = deployment.pointer("/rollback/reason").and_then(Value::as_str).unwrap_or_default();
-    let status = text("status");
-    let reason = [rollback, text("statusReason")].into_iter().find(|reason| !reason.is_empty());
+    let reason = [rollback, text(deployment, "statusReason")].into_iter().find(|reason| !reason.is_empty());
     let reason = || reason.unwrap_or("ECS gave it up").trim_end_matches('.').to_owned();
-    Some(match status {
+    Some(match text(deployment, "status") {
         "SUCCESSFUL" => Standing::Completed,
         "PENDING" | "IN_PROGRESS" | "STOP_REQUESTED" => Standing::Underway(stage(deployment)),
         "STOPPED" => Standing::Failed(reason()),
@@ -46,11 +43,14 @@ pub(crate) fn standing_of_own(deployment: &Value) -> Option<Standing> {
 
 /// "1 of 3 tasks running, post production traffic shift".
 fn stage(deployment: &Value) -> String {
-    let target = deployment.get("targetServiceRevision");
-    let count =
-        |name: &str| target.and_then(|target| target.get(name)).and_then(Value::as_u64).unwrap_or_default();
-    let mut told = format!("{} of {} tasks running", count("runningTaskCount"), count("requestedTaskCount"));
-    if let Some(stage) = deployment.get("lifecycleStage").and_then(Value::as_str) {
+    let target = deployment.get("targetServiceRevision").unwrap_or(&Value::Null);
+    let mut told = format!(
+        "{} of {} tasks running",
+        number(target, "runningTaskCount"),
+        number(target, "requestedTaskCount")
+    );
+    let stage = text(deployment, "lifecycleStage");
+    if !stage.is_empty() {
         told.push_str(&format!(", {}", stage.to_ascii_lowercase().replace('_', " ")));
     }
     told

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::field::{items, number, text};
+
 /// How a deployment stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -170,20 +172,11 @@ fn plain(message: &str) -> String {
 }
 
 fn deployments(service: &Value) -> impl Iterator<Item = &Value> {
-    service.get("deployments").and_then(Value::as_array).into_iter().flatten()
+    items(service, "deployments")
 }
 
 fn events(service: &Value) -> impl Iterator<Item = &str> {
-    let events = service.get("events").and_then(Value::as_array).into_iter().flatten();
-    events.filter_map(|event| event.get("message").and_then(Value::as_str))
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn number(value: &Value, name: &str) -> u64 {
-    value.get(name).and_then(Value::as_u64).unwrap_or_default()
+    items(service, "events").map(|event| text(event, "message"))
 }
 
 #[cfg(test)]

@@ -2,26 +2,17 @@
 
 use minato_resource::{Object, ResourceKey};
 use minato_sync::{Applied, Context, Owner, TargetError};
-use minato_task_definition::{
-    GROUP, ServiceDefinition, TASK_DEFINITION_KIND, TaskDefinitionReference, creation, registration,
-};
+use minato_task_definition::{GROUP, SERVICE_KIND, TaskDefinitionReference, creation, registration};
 use serde_json::{Map, Value};
 
 use super::EcsTarget;
-use crate::failure::{of_call, of_object, refused};
+use super::wish::{Registered, Runs, applied};
+use crate::failure::{belongs_to, of_object, refused};
 use crate::form::{live_service, predicted_service, service_content, service_wish};
 use crate::plan::{Situation, create, update};
-use crate::progress::Handle;
+use crate::progress::{Deployment, Handle};
 use crate::revision::{Revision, content};
 use crate::tags::{Ownership, Tags};
-
-/// What a service is to run.
-pub(super) struct Runs {
-    /// `family:revision`; words where there is no such revision yet.
-    pub(super) name: String,
-    /// ARN; `None` until it is registered.
-    revision: Option<String>,
-}
 
 impl EcsTarget {
     pub(super) async fn apply_task_definition(
@@ -34,7 +25,7 @@ impl EcsTarget {
             Some(revision) => self.claim(revision, &tags, desired.key()).await?,
             None => self.register(desired, &tags).await?,
         };
-        let token = Handle::TaskDefinition { revision: revision.arn.clone() }.token();
+        let token = Handle::Registration(revision.arn.clone()).token();
         Ok(Applied { key: desired.key().clone(), identity: revision.arn, token })
     }
 
@@ -101,7 +92,7 @@ impl EcsTarget {
         let current = self.current_service(key, &context.owner).await?;
         let live = current.as_ref().and_then(live_service);
         let runs = self.runs(desired, live.as_ref(), context).await?;
-        let runs = runs.map(|runs| registered_one(runs, key)).transpose()?;
+        let runs = runs.map(|runs| registered(runs, key)).transpose()?;
         let tags = Tags::wanted(desired, &context.owner, &service_content(desired));
         let service = match (current, live) {
             (Some(current), Some(live)) => {
@@ -113,8 +104,8 @@ impl EcsTarget {
             }
             _ => self.create_service(desired, runs.as_ref(), &tags).await?,
         };
-        let handle =
-            Handle::of_service(key.name.as_str(), &service, runs.as_ref().map(|(name, _)| name.as_str()));
+        let runs = runs.as_ref().map(|runs| runs.name.as_str());
+        let handle = Handle::Deployment(Deployment::of(&key.name, &service, runs));
         let identity = service.get("serviceArn").and_then(Value::as_str).unwrap_or(&key.name).to_owned();
         Ok(Applied { key: key.clone(), identity, token: handle.token() })
     }
@@ -141,11 +132,11 @@ impl EcsTarget {
         &self,
         desired: &Object,
         live: &Object,
-        runs: Option<&(String, String)>,
+        runs: Option<&Registered>,
         again: bool,
     ) -> Result<Option<Map<String, Value>>, TargetError> {
         let count_is_others = self.count_is_others(desired, Some(live)).await?;
-        let wish = service_wish(desired, runs.map(|(name, _)| name.as_str()), count_is_others);
+        let wish = service_wish(desired, runs.map(|runs| runs.name.as_str()), count_is_others);
         let predicted = predicted_service(desired, Some(live), &wish);
         let spec = |object: Option<&Object>| {
             object.and_then(|object| object.get("/spec")).cloned().unwrap_or_default()
@@ -160,11 +151,11 @@ impl EcsTarget {
         key: &ResourceKey,
         current: &Value,
         fields: Option<Map<String, Value>>,
-        runs: Option<&(String, String)>,
+        runs: Option<&Registered>,
     ) -> Result<Option<Value>, TargetError> {
         let Some(mut fields) = fields else { return Ok(None) };
-        if let (Some(field), Some((_, revision))) = (fields.get_mut("taskDefinition"), runs) {
-            *field = Value::from(revision.as_str());
+        if let (Some(field), Some(runs)) = (fields.get_mut("taskDefinition"), runs) {
+            *field = Value::from(runs.arn.as_str());
         }
         fields.insert("cluster".to_owned(), Value::from(self.cluster.name.as_str()));
         fields.insert("service".to_owned(), Value::from(key.name.as_str()));
@@ -191,13 +182,13 @@ impl EcsTarget {
     async fn create_service(
         &self,
         desired: &Object,
-        runs: Option<&(String, String)>,
+        runs: Option<&Registered>,
         tags: &Tags,
     ) -> Result<Value, TargetError> {
         let key = desired.key();
         let mut fields = create(creation(desired.get("/spec").unwrap_or(&Value::Null)));
-        if let Some((_, revision)) = runs {
-            fields.insert("taskDefinition".to_owned(), Value::from(revision.as_str()));
+        if let Some(runs) = runs {
+            fields.insert("taskDefinition".to_owned(), Value::from(runs.arn.as_str()));
         }
         fields.insert("cluster".to_owned(), Value::from(self.cluster.name.as_str()));
         fields.insert("serviceName".to_owned(), Value::from(key.name.as_str()));
@@ -207,96 +198,25 @@ impl EcsTarget {
         fail::fail_point!("ecs.service.created");
         Ok(service)
     }
-
-    /// What a service is to run: the revision that is the desired definition of its family where there is one, else
-    /// what the service's document names.
-    pub(super) async fn runs(
-        &self,
-        desired: &Object,
-        live: Option<&Object>,
-        context: &Context,
-    ) -> Result<Option<Runs>, TargetError> {
-        let key = desired.key();
-        let Some(text) = desired.text("/spec/taskDefinition") else { return Ok(None) };
-        let reference: TaskDefinitionReference = text
-            .parse()
-            .map_err(|error: minato_task_definition::ReferenceError| refused(key, error.to_string()))?;
-        let definition = definition_key(&reference.family);
-        if let Some(definition) = context.desired.iter().find(|object| *object.key() == definition) {
-            let running = live.and_then(|live| live.text("/spec/taskDefinition"));
-            let first: Vec<&str> = running.into_iter().chain(applied(definition.key(), context)).collect();
-            let found = self.revisions.serving(&self.cluster, definition, &context.owner, &first).await;
-            let found = found.map_err(of_object(&self.place, key))?;
-            return Ok(Some(match found {
-                Some(revision) => Runs { name: revision.name, revision: Some(revision.arn) },
-                None => Runs { name: format!("{} (new revision)", reference.family), revision: None },
-            }));
-        }
-        let found = match reference.revision {
-            Some(_) => self.revisions.get(&self.cluster, text).await,
-            None => self.revisions.newest(&self.cluster, &reference.family).await,
-        };
-        match found.map_err(of_object(&self.place, key))? {
-            Some(revision) if revision.is_active => {
-                Ok(Some(Runs { name: revision.name, revision: Some(revision.arn) }))
-            }
-            Some(_) => Err(refused(
-                key,
-                format!("task definition {reference} is deregistered; name an active revision"),
-            )),
-            None => {
-                let message = format!(
-                    "task definition {reference} is neither among the files nor registered at ECS; add it to the files"
-                );
-                Err(refused(key, message))
-            }
-        }
-    }
-
-    /// Whether the number of tasks is not the file's to say: Application Auto Scaling moves it. Asked only where it
-    /// makes a difference.
-    pub(super) async fn count_is_others(
-        &self,
-        desired: &Object,
-        live: Option<&Object>,
-    ) -> Result<bool, TargetError> {
-        let (wished, _) = ServiceDefinition::from_object(desired);
-        let wished = wished.and_then(|service| service.desired_count).map(u64::from);
-        let running = live.and_then(|live| live.get("/spec/desiredCount")).and_then(Value::as_u64);
-        if live.is_none() || wished.is_none() || wished == running {
-            return Ok(false);
-        }
-        self.cluster.is_autoscaled(desired.name()).await.map_err(of_call(&self.place))
-    }
 }
 
-/// (name, ARN) of a revision that is there.
-fn registered_one(runs: Runs, key: &ResourceKey) -> Result<(String, String), TargetError> {
-    match runs.revision {
-        Some(revision) => Ok((runs.name, revision)),
-        None => {
-            let message = "no revision of its task definition is what the files say; give the task definition no later sync wave than the service";
+/// The revision to run; by now the sync has registered it.
+fn registered(runs: Runs, key: &ResourceKey) -> Result<Registered, TargetError> {
+    match runs {
+        Runs::Registered(revision) => Ok(revision),
+        Runs::NotYet(family) => {
+            let message = format!(
+                "task definition {family} is not registered as the files have it; give it no later sync wave than the service"
+            );
             Err(refused(key, message))
         }
     }
 }
 
-fn applied<'a>(key: &'a ResourceKey, context: &'a Context) -> impl Iterator<Item = &'a str> {
-    context.applied.iter().filter(move |applied| applied.key == *key).map(|applied| applied.identity.as_str())
-}
-
 fn is_run_by_a_service(key: &ResourceKey, desired: &[Object]) -> bool {
     desired.iter().any(|object| {
-        let runs = object.text("/spec/taskDefinition").filter(|_| object.key().is(GROUP, "Service"));
+        let runs = object.text("/spec/taskDefinition").filter(|_| object.key().is(GROUP, SERVICE_KIND));
         let runs = runs.and_then(|text| text.parse::<TaskDefinitionReference>().ok());
         runs.is_some_and(|runs| runs.family == key.name)
     })
-}
-
-fn definition_key(family: &str) -> ResourceKey {
-    ResourceKey::new(GROUP, TASK_DEFINITION_KIND, "", family)
-}
-
-fn belongs_to(key: &ResourceKey, other: &str) -> TargetError {
-    refused(key, format!("it belongs to application {other}; give it another name, or delete it there first"))
 }

@@ -10,41 +10,29 @@ use super::EcsTarget;
 use crate::api::ApiError;
 use crate::failure::of_call;
 use crate::progress::{
-    Evidence, Handle, Standing, log_place, matching, standing, standing_of_own, task_of_interest,
+    Deployment, Evidence, Handle, Standing, log_place, matching, standing, standing_of_own, task_of_interest,
 };
 
 /// Lines of a failed container's log that are told.
 const LOG_LINES: usize = 20;
 
-/// A deployment to follow.
-struct Followed<'a> {
-    service: &'a str,
-    deployment: Option<&'a str>,
-    runs: Option<&'a str>,
-    created: Option<f64>,
-}
-
 impl EcsTarget {
     pub(super) async fn follow(&self, token: &Token) -> Result<Progress, TargetError> {
-        let followed = match Handle::parse(token) {
-            Some(Handle::TaskDefinition { .. }) => return Ok(Progress::Healthy),
-            Some(handle @ Handle::Service { .. }) => handle,
+        match Handle::parse(token) {
+            Some(Handle::Registration(_)) => Ok(Progress::Healthy),
+            Some(Handle::Deployment(deployment)) => {
+                self.follow_deployment(&deployment).await.map_err(of_call(&self.place))
+            }
             None => {
                 let cause = Cause::new(format!("{:?} is no change of ECS", token.as_str()));
-                return Ok(Progress::Failed { cause });
+                Ok(Progress::Failed { cause })
             }
-        };
-        let Handle::Service { service, deployment, runs, created } = &followed else {
-            return Ok(Progress::Healthy);
-        };
-        let followed =
-            Followed { service, deployment: deployment.as_deref(), runs: runs.as_deref(), created: *created };
-        self.follow_service(&followed).await.map_err(of_call(&self.place))
+        }
     }
 
-    async fn follow_service(&self, followed: &Followed<'_>) -> Result<Progress, ApiError> {
-        let service = self.cluster.service(followed.service).await?;
-        let mut standing = standing(service.as_ref(), followed.deployment);
+    async fn follow_deployment(&self, followed: &Deployment) -> Result<Progress, ApiError> {
+        let service = self.cluster.service(&followed.service).await?;
+        let mut standing = standing(service.as_ref(), followed.id.as_deref());
         if let Some(service) = &service
             && wants_own_record(&standing, service)
             && let Some(own) = self.own_standing(followed).await?
@@ -57,7 +45,8 @@ impl EcsTarget {
             _ => {}
         }
         let evidence = self.evidence(followed, service).await;
-        let cause = evidence.cause(followed.service, followed.runs, &standing).unwrap_or_default();
+        let cause =
+            evidence.cause(&followed.service, followed.runs.as_deref(), &standing).unwrap_or_default();
         Ok(match standing {
             Standing::RolledBack(_) => Progress::RolledBackByTarget { cause },
             _ => Progress::Failed { cause },
@@ -65,8 +54,8 @@ impl EcsTarget {
     }
 
     /// What the deployment's own record says, where this API keeps such records.
-    async fn own_standing(&self, followed: &Followed<'_>) -> Result<Option<Standing>, ApiError> {
-        let Some(id) = followed.deployment else { return Ok(None) };
+    async fn own_standing(&self, followed: &Deployment) -> Result<Option<Standing>, ApiError> {
+        let Some(id) = followed.id.as_deref() else { return Ok(None) };
         if self.lacks_own_records.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -74,7 +63,7 @@ impl EcsTarget {
         let arn = match known {
             Some(arn) => arn,
             None => {
-                let Some(briefs) = self.cluster.service_deployments(followed.service).await? else {
+                let Some(briefs) = self.cluster.service_deployments(&followed.service).await? else {
                     self.lacks_own_records.store(true, Ordering::Relaxed);
                     return Ok(None);
                 };
@@ -88,10 +77,10 @@ impl EcsTarget {
     }
 
     /// Everything that helps to find the reason. What can't be read is left out: the failure is told anyway.
-    async fn evidence(&self, followed: &Followed<'_>, service: Option<Value>) -> Evidence {
+    async fn evidence(&self, followed: &Deployment, service: Option<Value>) -> Evidence {
         let mut evidence = Evidence { service, ..Evidence::default() };
-        let tasks = self.cluster.stopped_tasks(followed.service).await.unwrap_or_default();
-        let Some(task) = followed.deployment.and_then(|id| task_of_interest(tasks, id)) else {
+        let tasks = self.cluster.stopped_tasks(&followed.service).await.unwrap_or_default();
+        let Some(task) = followed.id.as_deref().and_then(|id| task_of_interest(tasks, id)) else {
             return evidence;
         };
         evidence.log_lines = self.log_of(&task).await.unwrap_or_default();

@@ -23,9 +23,11 @@ async fn a_service_of_nobody_is_taken_over_and_one_of_another_application_is_not
     stage.sync(&web("web:1")).await.unwrap();
     let other = Stage::over(stage.script.again(), "other");
     let wanted = [definition("other", "web:1"), service("web", json!({"taskDefinition": "other"}))];
-    let outcome = other.sync(&wanted).await.unwrap();
+    stage.script.writes();
+    let error = other.sync(&wanted).await.unwrap_err();
     let told = "ecs.amazonaws.com/Service web: it belongs to application shop; give it another name, or delete it there first";
-    assert_eq!(outcome.cause().map(|cause| cause.summary.as_str()), Some(told));
+    assert_eq!(error.to_string(), told);
+    assert_eq!(other.script.written(), [""; 0]);
     assert!(other.target.live(&other.owner()).await.unwrap().iter().all(|object| object.name() != "web"));
     other.target.delete(wanted[1].key(), &other.owner()).await.unwrap();
     assert_eq!(other.script.with(|state| state.services["web"]["status"].clone()), "ACTIVE");

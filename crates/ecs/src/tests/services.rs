@@ -1,6 +1,6 @@
 //! Services: only what differs is sent, and what is not the file's is left alone.
 
-use minato_sync::Outcome;
+use minato_sync::{Outcome, Target as _};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, definition, service};
@@ -117,4 +117,13 @@ async fn more_services_than_fit_in_one_answer_are_all_seen() {
     stage.script.writes();
     assert_eq!(stage.sync(&objects).await.unwrap(), Outcome::Unchanged);
     assert_eq!(stage.script.written(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_object_and_its_document_have_one_name() {
+    let stage = Stage::new().await;
+    let other = service("web", json!({"serviceName": "shop"}));
+    let error = stage.target.predict(&other, None, &stage.context(&[])).await.unwrap_err();
+    let told = "ecs.amazonaws.com/Service web: `serviceName` is shop, but the object is named web; give both one name";
+    assert_eq!(error.to_string(), told);
 }
