@@ -37,6 +37,8 @@ pub async fn prepare(
     arguments: &ImageArguments,
 ) -> Result<Deployable, Failure> {
     let store = machine.store()?;
+    // Until it is tagged, what was built or pulled belongs to nothing.
+    let _lease = store.lease()?;
     let registries = Registries::new(machine, &store, printer);
     let mut images = BTreeMap::new();
     let mut replacements = Vec::new();

@@ -1,16 +1,22 @@
 //! This machine as the user set it: the data folder, and how to reach what is in it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use minato_build::ContainerExecutor;
 use minato_oci::Store;
+use minato_oci::store::CollectOptions;
 use minato_registry::{Client, Credentials, Mirror, Options};
 use minato_runtime::{Engine, Runtime};
 use minato_state::State;
 use minato_workload::{EngineChoice, Supervisor, SupervisorOptions};
 
 use crate::arguments::MachineArguments;
+use crate::print::Printer;
+
+/// What no image and no revision needs stays so long as the cache of later builds.
+const CACHE_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Resolved once from flags and environment.
 pub struct Machine {
@@ -44,6 +50,15 @@ impl Machine {
         std::fs::create_dir_all(&self.data)
             .with_context(|| format!("data folder {}", self.data.display()))?;
         Ok(State::open(&self.data.join("state.db"))?)
+    }
+
+    /// Removes what nothing in the store has needed for a week. That this fails is no reason for a verb to fail.
+    pub fn collect_garbage(&self, printer: &Printer) {
+        let options = CollectOptions { keep_unused_for: CACHE_KEPT };
+        let collected = self.store().and_then(|store| Ok(store.collect_garbage(options)?));
+        if let Err(error) = collected {
+            printer.warning(&format!("unused images were not removed: {error:#}"));
+        }
     }
 
     /// A client of the registries, with the credentials that `docker login` left.

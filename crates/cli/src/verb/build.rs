@@ -26,6 +26,8 @@ struct Answer {
 pub fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> Result<(), Failure> {
     let references = references(arguments)?;
     let store = machine.store()?;
+    // Until it is tagged, the image belongs to nothing.
+    let _lease = store.lease()?;
     let registries = Registries::new(machine, &store, printer);
     let mut request = images::request(arguments.directory.clone(), dockerfile(arguments)?, &arguments.image)?;
     request.target.clone_from(&arguments.target);

@@ -21,6 +21,7 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &DeleteArgumen
     for record in records {
         delete_one(machine, printer, record).await?;
     }
+    machine.collect_garbage(printer);
     Ok(())
 }
 

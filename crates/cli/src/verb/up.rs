@@ -1,6 +1,6 @@
 //! `minato up`: checks, builds and runs a repository on this machine.
 
-use minato_sync::{SyncRequest, Tempo, sync};
+use minato_sync::{Outcome, SyncRequest, Tempo, sync};
 use minato_workload::Filter;
 
 use super::outcome;
@@ -77,6 +77,9 @@ async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -
     let outcome = sync(&engine.seams(&events, Tempo { lock, ..Tempo::default() }), &request).await?;
     drop(events);
     outcome::report(printer, &outcome)?;
+    if !matches!(outcome, Outcome::Unchanged) {
+        machine.collect_garbage(printer);
+    }
     outcome::say_where(machine, printer, &name).await?;
     Ok(name)
 }
