@@ -1,58 +1,134 @@
-//! Any process may be killed at any point: the next `up` ends healthy, and `delete` leaves nothing.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test says so and ends")]
+//! Any process may be killed at any named point: the next `up` ends healthy, and `delete` leaves nothing.
+//! `MINATO_KILL_ONLY=TEXT` tries only the points whose names contain the text.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says so and ends"
+)]
 
+#[path = "support/base_image.rs"]
+mod base_image;
+#[path = "support/fail_points.rs"]
+mod fail_points;
 #[path = "support/probe.rs"]
 mod probe;
+#[path = "support/recovery.rs"]
+mod recovery;
+#[path = "support/registry.rs"]
+mod registry;
 mod support;
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use base_image::BaseImage;
+use fail_points::{Order, fail_points};
 use probe::Probe;
+use recovery::{Victim, assert_service};
 use support::application::{Application, Version};
-use support::http::{page, time_until_served};
+use support::http::page;
 use support::machine::{Machine, Run};
-use support::parts::{Part, present, repository};
-use support::traces::Process;
+use support::parts::{Part, present};
 
-/// A supervisor that starts again serves again within this time.
-const BACK: Duration = Duration::from_secs(2);
+/// So many points are tried side by side: most of the time is waiting for probes and soaks.
+const SIDE_BY_SIDE: usize = 4;
+/// How long it may take until something that nobody waits for comes to its point.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One thing that is done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    /// `up` of a new version.
+    Up,
+    /// `up` of a new version that has a ConfigMap as a volume.
+    UpWithSettings,
+    /// `up` of a version that can't start: the one before comes back.
+    UpOfBadVersion,
+    /// `up` of a new version by another build of Minato.
+    UpOfAnotherBuild,
+    Rollback,
+    Delete,
+    /// Two builds of which the second takes the first one's name, two weeks ago.
+    OldBuilds,
+    /// Somebody kills the shim of a container.
+    KillShim,
+}
+
+/// How to come to some points.
+struct Scenario {
+    /// The points' names, or what these begin with.
+    points: &'static [&'static str],
+    /// What is done before.
+    before: &'static [Step],
+    /// The step in which a process is killed.
+    killed: Step,
+}
+
+/// The first that names a point is its scenario; the last one names all.
+const SCENARIOS: &[Scenario] = &[
+    Scenario { points: &["oci.collect."], before: &[Step::Up, Step::OldBuilds], killed: Step::Up },
+    Scenario { points: &["build.", "oci.", "registry.", "workload.service."], before: &[], killed: Step::Up },
+    Scenario { points: &["runtime.remove."], before: &[Step::Up], killed: Step::KillShim },
+    Scenario { points: &["workload.takeover."], before: &[Step::Up], killed: Step::UpOfAnotherBuild },
+    Scenario { points: &["workload.volume."], before: &[Step::Up], killed: Step::UpWithSettings },
+    Scenario {
+        points: &["sync.object.removed", "local.object.deleted"],
+        before: &[Step::UpWithSettings],
+        killed: Step::Up,
+    },
+    Scenario {
+        points: &["sync.rollback.", "workload.rollout.failed"],
+        before: &[Step::Up],
+        killed: Step::UpOfBadVersion,
+    },
+    Scenario {
+        points: &["sync.delete.", "sync.object.deleted", "workload.deletion."],
+        before: &[Step::Up],
+        killed: Step::Delete,
+    },
+    Scenario { points: &["sync.conclude."], before: &[Step::Up, Step::Up], killed: Step::Rollback },
+    Scenario { points: &[""], before: &[Step::Up], killed: Step::Up },
+];
 
 #[test]
 fn at_each_fail_point_the_next_up_ends_healthy() {
     let test = "at_each_fail_point_the_next_up_ends_healthy";
-    if !present(test, &[Part::Root]) {
+    let needed = ["docker-registry", "skopeo", "curl", "busybox", "tar"].map(Part::Command);
+    if !present(test, &[&[Part::Root][..], &needed].concat()) {
         return;
     }
     if !cfg!(feature = "failpoints") {
         eprintln!("SKIPPED {test}: built without the feature failpoints");
         return;
     }
-    let points = fail_points();
-    let reached: Vec<&String> = points.iter().filter(|point| killed_at(point)).collect();
-    eprintln!("{test}: {} of {} points were reached", reached.len(), points.len());
-    assert!(reached.len() >= 30, "only {reached:?} were reached");
-}
-
-#[test]
-fn at_random_moments_the_next_up_ends_healthy() {
-    let test = "at_random_moments_the_next_up_ends_healthy";
-    if !present(test, &[Part::Root]) {
-        return;
+    let mut points = fail_points();
+    for name in SCENARIOS.iter().flat_map(|scenario| scenario.points) {
+        assert!(points.iter().any(|point| point.starts_with(name)), "no point is called {name}");
     }
-    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (seed, rounds) = (number("MINATO_KILL_SEED", 1), number("MINATO_KILL_ROUNDS", 20));
-    eprintln!("{test}: MINATO_KILL_SEED={seed} MINATO_KILL_ROUNDS={rounds}");
-    let (machine, application) = (Machine::new(), Application::new(&version(0)));
-    let address = machine.up(application.path());
-    let mut random = Random(seed);
-    for round in 1..=rounds {
-        kill_one(&machine, &application, &address, round, &mut random);
+    if let Ok(only) = std::env::var("MINATO_KILL_ONLY") {
+        points.retain(|point| point.contains(&only));
     }
-    machine.minato(&["delete", "--all"]).expect(0);
-    machine.assert_nothing_is_left();
+    let base = BaseImage::serve();
+    let (left, failed) = (Mutex::new(points.iter()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some(point) = { left.lock().unwrap().next() } {
+                    if catch_unwind(AssertUnwindSafe(|| kill_at(point, &base))).is_err() {
+                        failed.lock().unwrap().push(point);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    eprintln!("{test}: {} of {} points were reached and survived", points.len() - failed.len(), points.len());
+    assert!(failed.is_empty(), "not reached, or not survived: {failed:?}");
 }
 
 #[test]
@@ -60,128 +136,147 @@ fn without_its_supervisor_containers_run_on_and_are_adopted() {
     if !present("without_its_supervisor_containers_run_on_and_are_adopted", &[Part::Root]) {
         return;
     }
-    let (machine, application) = (Machine::new(), Application::new(&version(1)));
+    let (machine, application) = (Machine::new(), Application::new(&Version::good("1").soaking_shortly()));
     let address = machine.up(application.path());
     let before = machine.look();
-    kill(before.named("__supervisor").first().expect("a supervisor runs"));
+    let probe = Probe::on(&address);
+    kill(before.named("__supervisor")[0].id);
     machine.up(application.path());
-    let took = time_until_served(&address, BACK);
-    eprintln!("served again {took:?} after `up`");
-    assert_eq!(before.named("/application"), machine.look().named("/application"), "the same containers run");
+    assert_service(&machine, Victim::Supervisor, &probe.stop(), "after `up`");
+    assert_eq!(
+        before.named("(/application)"),
+        machine.look().named("(/application)"),
+        "the same containers run"
+    );
     machine.minato(&["delete", "--all"]).expect(0);
     machine.assert_nothing_is_left();
 }
 
-fn version(number: u64) -> Version {
-    Version::good(&number.to_string()).soaking_shortly()
-}
-
-/// The names in `fail_point!("…")` of every crate's sources.
-fn fail_points() -> BTreeSet<String> {
-    let mut points = BTreeSet::new();
-    let crates = fs::read_dir(repository().join("crates")).unwrap();
-    let mut folders: Vec<_> = crates.flatten().map(|entry| entry.path().join("src")).collect();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(entry.path());
-            } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
-                points.extend(points_in(&fs::read_to_string(entry.path()).unwrap()));
-            }
-        }
+#[test]
+fn up_waits_until_a_lost_replica_is_replaced() {
+    if !present("up_waits_until_a_lost_replica_is_replaced", &[Part::Root]) {
+        return;
     }
-    points
-}
-
-fn points_in(source: &str) -> Vec<String> {
-    let calls = source.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let calls = calls.filter_map(|line| line.split_once("fail_point!(\"")?.1.split_once('"'));
-    calls.map(|(name, _)| name.to_owned()).filter(|name| name.contains('.')).collect()
-}
-
-/// Goes through an application's life until the first process that comes to the point is killed there; then the next
-/// `up` must be healthy and `delete` complete. False when nothing comes to the point.
-fn killed_at(point: &str) -> bool {
-    let (machine, application) = (Machine::new(), Application::new(&version(1)));
-    let mark = application.path().with_extension("reached");
-    let environment = [("MINATO_KILL_AT", point), ("MINATO_KILL_MARK", mark.to_str().unwrap())];
-    let up = [Path::new("up"), Path::new("--detach"), application.path()];
-    let rollback = [Path::new("rollback"), application.path()];
-    let delete = [Path::new("delete"), application.path()];
-    let mut ran = Vec::new();
-    for (number, verb) in [&up[..], &up[..], &rollback[..], &delete[..]].into_iter().enumerate() {
-        application.write(&version(number as u64 + 1));
-        ran.push(machine.minato_with(verb, &environment));
-        machine.look();
-        if mark.exists() {
-            break;
-        }
-        ran.last().unwrap().expect(0);
-    }
-    if fs::remove_file(&mark).is_err() {
-        eprintln!("{point}: not reached");
-        return false;
-    }
-    eprintln!("{point}: killed in step {} ({})", ran.len(), what_ended(ran.last().unwrap()));
-    application.write(&version(9));
-    let address = machine.up(application.path());
-    assert!(page(&address, "/").contains("version=9"), "{point}");
-    machine.minato(&delete).expect(0);
+    let (machine, application) = (Machine::new(), Application::new(&Version::good("1").soaking_shortly()));
+    machine.up(application.path());
+    kill(machine.look().named("__container-shim")[0].id);
+    machine.up(application.path());
+    machine.minato(&["status"]).expect(0);
+    machine.minato(&["delete", "--all"]).expect(0);
     machine.assert_nothing_is_left();
-    true
 }
 
-fn what_ended(run: &Run) -> &str {
-    match run.code {
-        -1 => "the command",
-        _ => "another process",
-    }
-}
-
-/// One round: a new version is brought by `up`, and at some moment one process is killed.
-fn kill_one(machine: &Machine, application: &Application, address: &str, round: u64, random: &mut Random) {
-    application.write(&version(round));
-    let probe = Probe::on(address);
-    let up = machine.start(&[Path::new("up"), Path::new("--detach"), application.path()], &[]);
-    let moment = Duration::from_millis(random.below(4000));
+/// One process dies at the point; then the next `up` must be healthy and `delete` complete.
+fn kill_at(point: &str, base: &BaseImage) {
     let began = Instant::now();
-    std::thread::sleep(moment);
-    let victim = ["command", "__supervisor", "__container-shim", "/application"][random.below(4) as usize];
-    let run = match victim {
-        "command" => up.kill(),
-        _ => {
-            let found = machine.look();
-            let found = found.named(victim);
-            if !found.is_empty() {
-                kill(found[random.below(found.len() as u64) as usize]);
-            }
-            up.wait()
+    let names_point = |scenario: &&Scenario| scenario.points.iter().any(|name| point.starts_with(name));
+    let scenario = SCENARIOS.iter().find(names_point).unwrap();
+    let mut play = Play::new(base);
+    for step in scenario.before {
+        if let Some(run) = play.perform(*step) {
+            run.expect(step.code());
         }
-    };
-    eprintln!("round {round}: {victim} after {moment:?}; up: code {} at {:?}", run.code, began.elapsed());
-    let again = machine.up(application.path());
-    machine.look();
-    time_until_served(&again, BACK);
-    assert!(page(&again, "/").contains(&format!("version={round} ")), "round {round}");
-    let failures = probe.stop();
-    if victim == "command" {
-        assert!(failures.is_empty(), "round {round}: requests failed: {failures:?}");
+    }
+    let probe = play.address.as_deref().filter(|_| scenario.killed != Step::Delete).map(Probe::on);
+    play.order.give(point);
+    let run = play.perform(scenario.killed);
+    let limit = if run.is_none() { PATIENCE } else { Duration::ZERO };
+    let victim = play.order.await_victim(limit);
+    let victim =
+        victim.unwrap_or_else(|| panic!("{point} was not reached by {:?}: {run:?}", scenario.killed));
+    let victim = Victim::of_argument(&victim);
+    play.machine.look();
+
+    play.perform(Step::Up).unwrap().expect(0);
+    play.assert_serves_newest(point);
+    if let Some(probe) = probe {
+        assert_service(&play.machine, victim, &probe.stop(), point);
+    }
+    play.perform(Step::Delete).unwrap().expect(0);
+    play.machine.assert_nothing_is_left();
+    eprintln!("{point}: {victim:?} killed in {:?}; {:.1?}", scenario.killed, began.elapsed());
+}
+
+/// An application and what becomes of it.
+struct Play {
+    machine: Machine,
+    order: Order,
+    application: Application,
+    newest: u32,
+    address: Option<String>,
+}
+
+impl Play {
+    fn new(base: &BaseImage) -> Play {
+        let machine = Machine::with_flags(&["--registry-mirror", &base.mirror()]);
+        let (machine, order) = Order::on(machine);
+        let application = Application::new(&Version::good("0"));
+        application.build_on("small:1.0.0");
+        Play { machine, order, application, newest: 0, address: None }
+    }
+
+    /// `None` when it is not a command that Minato is given.
+    fn perform(&mut self, step: Step) -> Option<Run> {
+        let run = match step {
+            Step::Up => self.up(|version| version),
+            Step::UpWithSettings => self.up(Version::with_settings),
+            Step::UpOfBadVersion => self.up(|version| Version { command: "/missing".into(), ..version }),
+            Step::UpOfAnotherBuild => {
+                self.machine.upgrade();
+                self.up(|version| version)
+            }
+            Step::Rollback => self.machine.minato(&[Path::new("rollback"), self.application.path()]),
+            Step::Delete => self.machine.minato(&[Path::new("delete"), self.application.path()]),
+            Step::OldBuilds => {
+                self.build_long_ago();
+                return None;
+            }
+            Step::KillShim => {
+                kill(self.machine.look().named("__container-shim")[0].id);
+                return None;
+            }
+        };
+        self.machine.look();
+        Some(run)
+    }
+
+    fn up(&mut self, change: impl Fn(Version) -> Version) -> Run {
+        self.newest += 1;
+        self.application.write(&change(Version::good(&self.newest.to_string()).soaking_shortly()));
+        let run = self.machine.minato(&[Path::new("up"), Path::new("--detach"), self.application.path()]);
+        if run.code == 0 {
+            self.address = Some(run.address());
+        }
+        run
+    }
+
+    fn build_long_ago(&self) {
+        let other = Application::new(&Version::good("0"));
+        for content in ["first", "second"] {
+            std::fs::write(other.path().join("application"), content).unwrap();
+            let build = [Path::new("build"), Path::new("--tag"), Path::new("other"), other.path()];
+            self.machine.minato(&build).expect(0);
+        }
+        // Blobs and the descriptions of layers; nothing of what is in a layer.
+        let files = ["-mindepth", "3", "-maxdepth", "3", "-type", "f"];
+        let touch = ["-exec", "touch", "--no-dereference", "--date", "2 weeks ago", "{}", "+"];
+        let store = self.machine.data().join("store");
+        assert!(Command::new("find").arg(store).args(files).args(touch).status().unwrap().success());
+    }
+
+    fn assert_serves_newest(&self, what: &str) {
+        let body = page(self.address.as_deref().unwrap(), "/");
+        assert!(body.contains(&format!("version={} ", self.newest)), "{what}: {body}");
     }
 }
 
-fn kill(process: &Process) {
-    std::process::Command::new("kill").args(["-9", &process.id.to_string()]).status().unwrap();
+impl Step {
+    /// The exit code when nobody is killed.
+    fn code(self) -> i32 {
+        i32::from(self == Step::UpOfBadVersion)
+    }
 }
 
-/// The same moments for the same seed (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
+fn kill(process: u32) {
+    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
 }

@@ -24,6 +24,8 @@ pub struct Version {
     pub progress_deadline_seconds: u32,
     /// How long the first replica of a new version must stay ready before it gets requests.
     pub soak_seconds: u32,
+    /// Whether there is a ConfigMap, mounted as a volume.
+    pub settings: bool,
 }
 
 impl Version {
@@ -37,6 +39,7 @@ impl Version {
             replicas: 2,
             progress_deadline_seconds: 30,
             soak_seconds: 10,
+            settings: false,
         }
     }
 
@@ -47,6 +50,10 @@ impl Version {
     /// A version that is trusted after one second, for tests that are about something else.
     pub fn soaking_shortly(self) -> Version {
         Version { soak_seconds: 1, ..self }
+    }
+
+    pub fn with_settings(self) -> Version {
+        Version { settings: true, ..self }
     }
 
     pub fn behaving(self, behaviour: &str) -> Version {
@@ -69,11 +76,21 @@ impl Application {
         self.folder.path()
     }
 
+    /// Builds the image on another one, in which there is a shell.
+    pub fn build_on(&self, base: &str) {
+        let steps = format!("FROM {base}\nRUN echo built > /built\n");
+        let dockerfile = DOCKERFILE.replace("FROM scratch\n", &steps);
+        fs::write(self.path().join("Dockerfile"), dockerfile).unwrap();
+    }
+
     /// Makes this the version in the folder.
     pub fn write(&self, wanted: &Version) {
         let Version { version, behaviour, start_milliseconds, command, replicas, .. } = wanted;
-        let Version { progress_deadline_seconds, soak_seconds, .. } = wanted;
-        let text = MANIFESTS
+        let Version { progress_deadline_seconds, soak_seconds, settings, .. } = wanted;
+        let (volume, config_map) = if *settings { (VOLUME, CONFIG_MAP) } else { ("", "") };
+        let text = [MANIFESTS, config_map]
+            .concat()
+            .replace("          VOLUME_VALUE\n", volume)
             .replace("VERSION_VALUE", version)
             .replace("BEHAVIOUR_VALUE", behaviour)
             .replace("START_VALUE", &start_milliseconds.to_string())
@@ -126,6 +143,7 @@ spec:
             httpGet: {path: /readyz, port: http}
             periodSeconds: 1
             failureThreshold: 2
+          VOLUME_VALUE
 ---
 apiVersion: v1
 kind: Service
@@ -135,6 +153,18 @@ spec:
   selector: {app: shop}
   ports: [{name: http, port: 80, targetPort: http}]
 "#;
+
+const VOLUME: &str = "          volumeMounts: [{name: settings, mountPath: /settings}]
+      volumes: [{name: settings, configMap: {name: settings}}]
+";
+
+const CONFIG_MAP: &str = "---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+data: {colour: blue}
+";
 
 /// Compiles the server once per change of its source.
 fn program() -> &'static Path {

@@ -29,6 +29,7 @@ pub struct Machine {
     /// What is called: the program itself, or something that calls it.
     program: Vec<OsString>,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     seen: std::sync::Mutex<Traces>,
 }
 
@@ -42,7 +43,15 @@ impl Machine {
         let folder = tempfile::Builder::new().prefix("minato-test-").tempdir().unwrap();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let program = std::env::var_os("MINATO_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_minato").into());
-        Machine { folder, program: vec![program], flags, seen: Traces::default().into() }
+        let (environment, seen) = (Vec::new(), Traces::default().into());
+        Machine { folder, program: vec![program], flags, environment, seen }
+    }
+
+    /// The same machine, on which every call has this environment, too.
+    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Machine {
+        let variables = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        self.environment.extend(variables);
+        self
     }
 
     /// A machine on which Minato is called by a user who is not root; the test itself must be root.
@@ -58,19 +67,26 @@ impl Machine {
         machine
     }
 
+    /// From here on another build of Minato is called; what runs is of the one before.
+    pub fn upgrade(&mut self) {
+        let copy = self.folder.path().join("minato-of-another-build");
+        fs::copy(&self.program[0], &copy).unwrap();
+        self.program = vec![copy.into()];
+    }
+
     /// Where Minato may write.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.folder().join("data")
+    }
+
+    /// Where a test may keep things that end with the machine.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Runs a verb to its end.
     pub fn minato<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Run {
         self.start(arguments, &[]).wait()
-    }
-
-    /// Runs a verb to its end with more environment.
-    pub fn minato_with<S: AsRef<OsStr>>(&self, arguments: &[S], environment: &[(&str, &str)]) -> Run {
-        self.start(arguments, environment).wait()
     }
 
     /// Deploys and expects it to be healthy; returns the address that was printed.
@@ -93,6 +109,7 @@ impl Machine {
             .env("HOME", self.folder.path().join("home"))
             .env("NO_COLOR", "1")
             .env("CI", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -26,9 +26,14 @@ impl Registry {
         Registry { port, process }
     }
 
+    /// Where it is, as image references name it.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// The value of `--registry-mirror` that asks this registry instead of another.
     pub fn mirror(&self, of: &str) -> String {
-        format!("{of}=http://127.0.0.1:{}", self.port)
+        format!("{of}=http://{}", self.host())
     }
 }
 

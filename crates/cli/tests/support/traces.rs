@@ -121,7 +121,7 @@ pub fn clean(data: &Path) {
 }
 
 /// In the unit of a process's start time: a hundredth of a second.
-fn ticks_since_boot() -> u64 {
+pub fn ticks_since_boot() -> u64 {
     let text = fs::read_to_string("/proc/uptime").unwrap();
     let seconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
     (seconds * 100.0) as u64
@@ -178,7 +178,14 @@ fn cgroups(id: u32) -> Vec<PathBuf> {
     let list = |id: &str| fs::read_to_string(format!("/proc/{id}/cgroup")).unwrap_or_default();
     let own = list("self");
     let other = list(&id.to_string());
-    other.lines().filter(|line| !own.lines().any(|o| o == *line)).filter_map(cgroup_folder).collect()
+    let of_process = other.lines().filter(|line| !own.lines().any(|o| o == *line)).filter_map(cgroup_folder);
+    of_process.flat_map(|folder| [of_data_folder(&folder), Some(folder)]).flatten().collect()
+}
+
+/// The group of all containers of a data folder, which must go with the last of them.
+fn of_data_folder(container: &Path) -> Option<PathBuf> {
+    let parent = container.parent()?;
+    parent.parent()?.ends_with("minato").then(|| parent.to_owned())
 }
 
 /// `4:memory:/a/b` or `0::/a/b` as a folder; see cgroups(7).
