@@ -121,6 +121,12 @@ pub struct ImageArguments {
     /// Environment variable for RUN steps that is not part of the image (repeatable)
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_env: Vec<String>,
+    /// A secret for RUN --mount=type=secret, never part of the image: id=ID[,src=FILE|,env=NAME] (repeatable)
+    #[arg(long, value_name = "SECRET")]
+    pub secret: Vec<String>,
+    /// An SSH agent for RUN --mount=type=ssh [socket: the one that SSH_AUTH_SOCK names] (repeatable)
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    pub ssh: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use minato_source::{ImageBuild, Replacement, Revision};
 
 use crate::adapter::{BuildProgress, Registries};
 use crate::arguments::ImageArguments;
+use crate::build_secrets;
 use crate::exit::Failure;
 use crate::machine::Machine;
 use crate::print::Printer;
@@ -139,6 +140,8 @@ pub fn request(
             environment: step_environment(arguments)?,
             files: authorities(arguments.build_ca.as_deref())?,
         },
+        secrets: build_secrets::secrets(&arguments.secret)?,
+        agents: build_secrets::agents(&arguments.ssh)?,
         ..Request::new(context, dockerfile)
     })
 }

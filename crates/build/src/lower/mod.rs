@@ -5,6 +5,7 @@
 mod copy;
 mod history;
 mod image;
+mod mount;
 mod operation;
 mod run;
 mod scope;
@@ -12,13 +13,16 @@ mod scope;
 use minato_dockerfile::{Dockerfile, ExpandError, Instruction, Stage, Statement, Word};
 use minato_oci::ImageConfig;
 
-pub(crate) use operation::{Copy, CopyFrom, LoweredStage, LoweredStep, MakeFolder, Operation, Run};
+pub(crate) use operation::{
+    Copy, CopyFrom, LoweredStage, LoweredStep, MakeFolder, Operation, Permissions, Run, RunMount,
+    RunMountKind,
+};
 pub(crate) use scope::GlobalScope;
 use scope::StageScope;
 
 use crate::error::{BuildError, StepError};
 use crate::place::{Source, one_line};
-use crate::stages::copy_from;
+use crate::stages::sources_of;
 
 /// Docker's search path where neither image nor Dockerfile has one.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -119,10 +123,13 @@ struct StageLowering<'a> {
 impl StageLowering<'_> {
     fn lower(&mut self, statement: &Statement<Instruction>) -> Result<Option<Operation>, BuildError> {
         let result = match &statement.value {
-            Instruction::Run(it) => self.run(it).map(Some),
+            Instruction::Run(it) => {
+                let from = sources_of(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
+                self.run(it, from).map(Some)
+            }
             Instruction::Copy(it) => {
-                let from = copy_from(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
-                self.copy(it, from).map(Some)
+                let from = sources_of(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
+                self.copy(it, from.into_iter().next().unwrap_or(CopyFrom::Context)).map(Some)
             }
             Instruction::Add(it) => self.add(it).map(Some),
             Instruction::Workdir(it) => self.workdir(&it.operand),
