@@ -36,7 +36,7 @@ proptest! {
         let evidence = Evidence { service: Some(answer.clone()), task: task.or(Some(answer.clone())), ..Evidence::default() };
         prop_assert_eq!(evidence.cause("web", None, &found).is_none(), matches!(found, Standing::Completed | Standing::Underway(_)));
         standing_of_own(&answer);
-        matching(&[answer.clone()], "ecs-svc/1", Some(1.0));
+        matching(std::slice::from_ref(&answer), "ecs-svc/1", Some(1.0));
         live_service(&answer);
         Revision::read(&answer).as_ref().and_then(live_task_definition);
     }
