@@ -10,6 +10,9 @@
 
 #[path = "support/base_image.rs"]
 mod base_image;
+#[path = "support/declared.rs"]
+#[allow(dead_code, reason = "another test writes more than versions")]
+mod declared;
 #[path = "support/fail_points.rs"]
 mod fail_points;
 #[path = "support/probe.rs"]
@@ -27,6 +30,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use base_image::BaseImage;
+use declared::Declared;
 use fail_points::{Order, fail_points};
 use probe::Probe;
 use recovery::{Victim, assert_service};
@@ -40,6 +44,9 @@ const SIDE_BY_SIDE: usize = 4;
 /// How long it may take until something that nobody waits for comes to its point.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The points of engines that are not this machine.
+const ELSEWHERE: [&str; 2] = ["kubernetes.", "ecs."];
+
 /// One thing that is done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
@@ -51,6 +58,10 @@ enum Step {
     UpOfBadVersion,
     /// `up` of a new version by another build of Minato.
     UpOfAnotherBuild,
+    /// The application as a Git repository with an Application in it.
+    Declare,
+    /// `sync` of a new commit there.
+    Sync,
     Rollback,
     Delete,
     /// Two builds of which the second takes the first one's name, two weeks ago.
@@ -91,6 +102,7 @@ const SCENARIOS: &[Scenario] = &[
         before: &[Step::Up],
         killed: Step::Delete,
     },
+    Scenario { points: &["source."], before: &[Step::Declare], killed: Step::Sync },
     Scenario { points: &["sync.conclude."], before: &[Step::Up, Step::Up], killed: Step::Rollback },
     Scenario { points: &[""], before: &[Step::Up], killed: Step::Up },
 ];
@@ -98,7 +110,7 @@ const SCENARIOS: &[Scenario] = &[
 #[test]
 fn at_each_fail_point_the_next_up_ends_healthy() {
     let test = "at_each_fail_point_the_next_up_ends_healthy";
-    let needed = ["docker-registry", "skopeo", "curl", "busybox", "tar"].map(Part::Command);
+    let needed = ["docker-registry", "skopeo", "curl", "busybox", "tar", "git"].map(Part::Command);
     if !present(test, &[&[Part::Root][..], &needed].concat()) {
         return;
     }
@@ -107,6 +119,7 @@ fn at_each_fail_point_the_next_up_ends_healthy() {
         return;
     }
     let mut points = fail_points();
+    points.retain(|point| !ELSEWHERE.iter().any(|engine| point.starts_with(engine)));
     for name in SCENARIOS.iter().flat_map(|scenario| scenario.points) {
         assert!(points.iter().any(|point| point.starts_with(name)), "no point is called {name}");
     }
@@ -136,7 +149,7 @@ fn without_its_supervisor_containers_run_on_and_are_adopted() {
     if !present("without_its_supervisor_containers_run_on_and_are_adopted", &[Part::Root]) {
         return;
     }
-    let (machine, application) = (Machine::new(), Application::new(&Version::good("1").soaking_shortly()));
+    let (machine, application) = (Machine::new(), Application::new(&version(1)));
     let address = machine.up(application.path());
     let before = machine.look();
     let probe = Probe::on(&address);
@@ -157,7 +170,7 @@ fn up_waits_until_a_lost_replica_is_replaced() {
     if !present("up_waits_until_a_lost_replica_is_replaced", &[Part::Root]) {
         return;
     }
-    let (machine, application) = (Machine::new(), Application::new(&Version::good("1").soaking_shortly()));
+    let (machine, application) = (Machine::new(), Application::new(&version(1)));
     machine.up(application.path());
     kill(machine.look().named("__container-shim")[0].id);
     machine.up(application.path());
@@ -187,7 +200,8 @@ fn kill_at(point: &str, base: &BaseImage) {
     let victim = Victim::of_argument(&victim);
     play.machine.look();
 
-    play.perform(Step::Up).unwrap().expect(0);
+    let again = if scenario.killed == Step::Sync { Step::Sync } else { Step::Up };
+    play.perform(again).unwrap().expect(0);
     play.assert_serves_newest(point);
     if let Some(probe) = probe {
         assert_service(&play.machine, victim, &probe.stop(), point);
@@ -202,6 +216,7 @@ struct Play {
     machine: Machine,
     order: Order,
     application: Application,
+    declared: Option<Declared>,
     newest: u32,
     address: Option<String>,
 }
@@ -210,9 +225,9 @@ impl Play {
     fn new(base: &BaseImage) -> Play {
         let machine = Machine::with_flags(&["--registry-mirror", &base.mirror()]);
         let (machine, order) = Order::on(machine);
-        let application = Application::new(&Version::good("0"));
+        let application = Application::new(&version(0));
         application.build_on("small:1.0.0");
-        Play { machine, order, application, newest: 0, address: None }
+        Play { machine, order, application, declared: None, newest: 0, address: None }
     }
 
     /// `None` when it is not a command that Minato is given.
@@ -226,7 +241,13 @@ impl Play {
                 self.up(|version| version)
             }
             Step::Rollback => self.machine.minato(&[Path::new("rollback"), self.application.path()]),
-            Step::Delete => self.machine.minato(&[Path::new("delete"), self.application.path()]),
+            Step::Delete => self.machine.minato(&["delete", "--all"]),
+            Step::Declare => {
+                let declared = self.declared.insert(Declared::new("shop", &version(0)));
+                declared.build_image(&self.machine);
+                return None;
+            }
+            Step::Sync => self.sync(),
             Step::OldBuilds => {
                 self.build_long_ago();
                 return None;
@@ -242,8 +263,20 @@ impl Play {
 
     fn up(&mut self, change: impl Fn(Version) -> Version) -> Run {
         self.newest += 1;
-        self.application.write(&change(Version::good(&self.newest.to_string()).soaking_shortly()));
+        self.application.write(&change(version(self.newest)));
         let run = self.machine.minato(&[Path::new("up"), Path::new("--detach"), self.application.path()]);
+        self.note_address(run)
+    }
+
+    fn sync(&mut self) -> Run {
+        self.newest += 1;
+        let declared = self.declared.as_ref().unwrap();
+        declared.commit(&version(self.newest));
+        let run = self.machine.minato(&[Path::new("sync"), Path::new("-f"), &declared.file()]);
+        self.note_address(run)
+    }
+
+    fn note_address(&mut self, run: Run) -> Run {
         if run.code == 0 {
             self.address = Some(run.address());
         }
@@ -251,7 +284,7 @@ impl Play {
     }
 
     fn build_long_ago(&self) {
-        let other = Application::new(&Version::good("0"));
+        let other = Application::new(&version(0));
         for content in ["first", "second"] {
             std::fs::write(other.path().join("application"), content).unwrap();
             let build = [Path::new("build"), Path::new("--tag"), Path::new("other"), other.path()];
@@ -275,6 +308,10 @@ impl Step {
     fn code(self) -> i32 {
         i32::from(self == Step::UpOfBadVersion)
     }
+}
+
+fn version(number: u32) -> Version {
+    Version::good(&number.to_string()).soaking_shortly()
 }
 
 fn kill(process: u32) {
