@@ -1,5 +1,5 @@
 //! The target against Kubernetes' own control plane: what server-side apply, dry runs, webhooks and controllers really do.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "only tests use it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "only tests use it")]
 
 mod plane;
 
@@ -153,38 +153,36 @@ async fn the_real_api_server_agrees() {
 
 async fn an_application_lives_and_goes(plane: &Plane) {
     let shop = plane.application("life", |_| {}).await;
-    plane.asked();
     let outcome = shop.sync(&files("life")).await.unwrap();
     assert!(matches!(outcome, Outcome::Deployed(_)), "{outcome:?}");
-    eprintln!("first sync (writes, dry runs, reads): {:?}", {
-        let (w, d, r) = plane.asked();
-        (w.len(), d, r)
-    });
-
+    plane.asked();
     let start = std::time::Instant::now();
     assert_eq!(shop.sync(&files("life")).await.unwrap(), Outcome::Unchanged);
+    let took = start.elapsed();
     let (writes, dry_runs, reads) = plane.asked();
-    eprintln!("no-op sync: {:?}, dry runs {dry_runs}, reads {reads}", start.elapsed());
+    eprintln!("a sync with nothing to do: {took:?}, {dry_runs} dry runs, {reads} reads");
     assert_eq!(writes, [""; 0]);
     assert_eq!(pointers(&shop.diff(&files("life")).await), [""; 0]);
     let status = shop.status().await;
     assert_eq!((status.health, status.synced), (Health::Healthy, true), "{:?}", status.objects);
+    kubectl_sees_it(plane);
+    let changed = it_changes(&shop).await;
+    it_shrinks_and_goes(plane, &shop, &changed).await;
+}
 
+fn kubectl_sees_it(plane: &Plane) {
     let annotation = "jsonpath={.metadata.annotations.argocd\\.argoproj\\.io/tracking-id}";
-    assert_eq!(
-        plane.kubectl(&["get", "deployment", "web", "-n", "life", "-o", annotation]),
-        "life:apps/Deployment:life/web"
-    );
-    assert_eq!(
-        plane.kubectl(&["get", "secret", "db", "-n", "life", "-o", "jsonpath={.data.password}"]),
-        "aHVzaCBodXNo"
-    );
+    let tracked = plane.kubectl(&["get", "deployment", "web", "-n", "life", "-o", annotation]);
+    assert_eq!(tracked, "life:apps/Deployment:life/web");
+    let password = plane.kubectl(&["get", "secret", "db", "-n", "life", "-o", "jsonpath={.data.password}"]);
+    assert_eq!(password, "aHVzaCBodXNo");
+}
 
+async fn it_changes(shop: &Shop) -> String {
     let changed =
         files("life").replace("web:1", "web:2").replace("user: me", "user: you").replace("COLOR: blue, ", "");
-    let differing = pointers(&shop.diff(&changed).await);
     assert_eq!(
-        differing,
+        pointers(&shop.diff(&changed).await),
         [
             "ConfigMap life/settings /data/COLOR",
             "Secret life/db /data/user",
@@ -193,19 +191,18 @@ async fn an_application_lives_and_goes(plane: &Plane) {
     );
     assert!(matches!(shop.sync(&changed).await.unwrap(), Outcome::Deployed(_)));
     assert_eq!(pointers(&shop.diff(&changed).await), [""; 0]);
+    changed
+}
 
-    // Kinds that are not in Git any more are pruned; what is somebody else's stays.
+/// Kinds that are not in Git any more are pruned; what is somebody else's stays.
+async fn it_shrinks_and_goes(plane: &Plane, shop: &Shop, files: &str) {
     plane.kubectl_apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: theirs, namespace: life}}");
-    let fewer: Vec<&str> = changed
-        .split("---")
-        .filter(|text| !text.contains("kind: CronJob") && !text.contains("kind: ClusterRole"))
-        .collect();
+    let gone = |text: &&str| text.contains("kind: CronJob") || text.contains("kind: ClusterRole");
+    let fewer: Vec<&str> = files.split("---").filter(|text| !gone(text)).collect();
     assert!(matches!(shop.sync(&fewer.join("---")).await.unwrap(), Outcome::Deployed(_)));
     assert_eq!(plane.kubectl(&["get", "cronjobs", "-n", "life", "-o", "name"]), "");
-    assert_eq!(
-        plane.kubectl(&["get", "clusterrole", "-o", "name", "--field-selector", "metadata.name=life:reader"]),
-        ""
-    );
+    let named = ["get", "clusterrole", "-o", "name", "--field-selector", "metadata.name=life:reader"];
+    assert_eq!(plane.kubectl(&named), "");
     shop.delete().await;
     let left =
         plane.kubectl(&["get", "all,configmaps,secrets,pdb,networkpolicies", "-n", "life", "-o", "name"]);
@@ -239,7 +236,6 @@ async fn a_bad_change_fails_with_its_cause(plane: &Plane) {
         async move {
             let outcome = shop.sync(&files("bad").replace("web:1", &format!("web:2-{tag}"))).await.unwrap();
             let Outcome::RolledBack { cause, .. } = &outcome else { panic!("{outcome:?}") };
-            eprintln!("{tag}: {cause:?}");
             assert!(cause.summary.contains(summary), "{cause:?}");
             assert!(cause.hint.is_some(), "{cause:?}");
             assert_eq!(pointers(&shop.diff(&files("bad")).await), [""; 0]);
@@ -348,7 +344,6 @@ async fn mistakes_are_refused_before_any_write(plane: &Plane) {
         plane.asked();
         let error = refused(&shop, &files("wrong").replace(from, to)).await;
         assert!(error.contains(why), "{error}");
-        eprintln!("{error}");
         assert_eq!(plane.asked().0, [""; 0], "{error}");
     }
 }

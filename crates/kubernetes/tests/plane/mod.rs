@@ -1,5 +1,11 @@
 //! A real control plane, started by the test and stopped with it, and an Application on it.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "each test uses a part of it"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
