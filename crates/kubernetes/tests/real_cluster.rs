@@ -143,6 +143,7 @@ async fn the_real_api_server_agrees() {
     let Some(plane) = Plane::start("the_real_api_server_agrees") else { return };
     an_application_lives_and_goes(&plane).await;
     what_others_change_is_told_apart(&plane).await;
+    what_kubectl_applied_is_taken_over(&plane).await;
     a_bad_change_fails_with_its_cause(&plane).await;
     a_failure_is_tried_again_when_asked(&plane).await;
     a_change_wakes_who_follows(&plane).await;
@@ -226,6 +227,20 @@ async fn what_others_change_is_told_apart(plane: &Plane) {
     plane.asked();
     assert_eq!(shop.sync(&files("drift")).await.unwrap(), Outcome::Unchanged);
     assert_eq!(plane.asked().0, [""; 0]);
+}
+
+async fn what_kubectl_applied_is_taken_over(plane: &Plane) {
+    let old = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: default}, data: {COLOR: red, OLD: '1'}}";
+    plane.kubectl_apply(old);
+    let shop = plane.application("taken", |options| options.namespace = "default".to_owned()).await;
+    let files = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {COLOR: blue}}";
+    assert!(matches!(shop.sync(files).await.unwrap(), Outcome::Deployed(_)));
+    let data = plane.kubectl(&["get", "configmap/settings", "-o", "jsonpath={.data}"]);
+    assert_eq!(data, r#"{"COLOR":"blue"}"#);
+    plane.asked();
+    assert_eq!(shop.sync(files).await.unwrap(), Outcome::Unchanged);
+    assert_eq!(plane.asked().0, [""; 0]);
+    shop.delete().await;
 }
 
 async fn a_bad_change_fails_with_its_cause(plane: &Plane) {
