@@ -164,14 +164,23 @@ pub(crate) fn sources_of(
     statement: &Statement<Instruction>,
     source: &Source<'_>,
 ) -> Result<Vec<CopyFrom>, BuildError> {
-    let names: Vec<&str> = match &statement.value {
-        Instruction::Copy(copy) => copy.from.iter().map(|from| from.raw.as_str()).collect(),
-        Instruction::Run(run) => run.mounts.iter().filter_map(origin).collect(),
-        _ => Vec::new(),
-    };
+    let names = names(statement);
     let named = |name: &str| source_named(dockerfile, index, name);
     let fail = |message| source.failed(statement, StepError::Invalid(message));
     names.into_iter().map(|name| named(name).map_err(fail)).collect()
+}
+
+/// Whether it takes files from elsewhere than the context.
+pub(crate) fn names_sources(statement: &Statement<Instruction>) -> bool {
+    !names(statement).is_empty()
+}
+
+fn names(statement: &Statement<Instruction>) -> Vec<&str> {
+    match &statement.value {
+        Instruction::Copy(copy) => copy.from.iter().map(|from| from.raw.as_str()).collect(),
+        Instruction::Run(run) => run.mounts.iter().filter_map(origin).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The last `from=` of a mount counts.

@@ -76,7 +76,6 @@ fn what_is_not_there_yet_is_said_at_its_line() {
         ("COPY --exclude=b folder /", "COPY --exclude"),
         ("ADD https://example.com/x /", "ADD of https://example.com/x"),
         ("ADD git@example.com:x.git /", "ADD of git@example.com:x.git"),
-        ("ONBUILD RUN make", "ONBUILD"),
     ] {
         check(
             &format!("FROM scratch\n{line}\n"),
