@@ -49,14 +49,6 @@ pub struct Options {
     pub families: Vec<String>,
 }
 
-impl Options {
-    /// For an Application whose Objects, desired or remembered, are these.
-    pub fn new(redactor: Redactor, objects: &[Object]) -> Self {
-        let definitions = objects.iter().filter(|object| object.key().is(GROUP, TASK_DEFINITION_KIND));
-        Self { redactor, families: definitions.map(|definition| definition.name().to_owned()).collect() }
-    }
-}
-
 /// One ECS cluster, as a place where Objects live.
 pub struct EcsTarget {
     cluster: Cluster,

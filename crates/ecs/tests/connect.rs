@@ -42,7 +42,7 @@ fn without_credentials_the_way_to_get_them_is_told() {
 #[tokio::test]
 #[ignore = "the other tests run it in a process of its own"]
 async fn connect_and_look() {
-    let options = Options::new(Redactor::new([1; 32]), &[]);
+    let options = Options { redactor: Redactor::new([1; 32]), families: Vec::new() };
     let target =
         EcsTarget::connect("eu-central-1", "shop", options).await.unwrap_or_else(|error| panic!("{error}"));
     let live = target.live(&Owner::new("shop".parse().unwrap())).await.unwrap();

@@ -125,7 +125,7 @@ async fn nobody_there_may_pass() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    let options = Options::new(Redactor::new([3; 32]), &[]);
+    let options = Options { redactor: Redactor::new([3; 32]), families: Vec::new() };
     let owner = minato_sync::Owner::new("shop".parse().unwrap());
     let error = target(&address, options).live(&owner).await.unwrap_err();
     assert!(matches!(error, TargetError::Unavailable { .. }), "{error:?}");

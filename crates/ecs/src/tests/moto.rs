@@ -45,7 +45,7 @@ fn tool() -> PathBuf {
 #[tokio::test]
 async fn what_moto_was_told_is_what_it_has() {
     let Some(moto) = Moto::start("what_moto_was_told_is_what_it_has") else { return };
-    let options = Options::new(Redactor::new([3; 32]), &[definition("web", "web:1")]);
+    let options = Options { redactor: Redactor::new([3; 32]), families: vec!["web".to_owned()] };
     let target = target(&moto.address, options);
     let call = Call { service: Service::Ecs, operation: "CreateCluster", region: "eu-central-1" };
     target.api().call(call, &json!({"clusterName": "shop"})).await.unwrap();

@@ -35,7 +35,7 @@ impl Stage {
 
     pub fn over(script: Script, application: &str) -> Self {
         let redactor = Redactor::new([3; 32]);
-        let options = Options::new(redactor.clone(), &web("web:1"));
+        let options = Options { redactor: redactor.clone(), families: vec!["web".to_owned()] };
         Self {
             target: target(&script.address, options),
             application: Application::local(application.parse().unwrap()),
