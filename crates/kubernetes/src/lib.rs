@@ -13,7 +13,6 @@
 //!
 //! It renders nothing, compares nothing, and keeps no state: what it must remember of a change is in the change's token.
 
-mod adoption;
 mod api;
 mod connect;
 mod discovery;
