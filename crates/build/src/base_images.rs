@@ -17,7 +17,7 @@ use crate::lower::CopyFrom;
 use crate::place::{Source, one_line};
 use crate::progress::{StepName, StepOutcome};
 use crate::request::Request;
-use crate::stages::{Base, Stages, copy_from};
+use crate::stages::{Base, Stages, sources_of};
 
 /// What was found, by whom it is asked for.
 #[derive(Default)]
@@ -61,7 +61,8 @@ impl Builder<'_> {
                 Base::Scratch | Base::Stage(_) => {}
             }
             for statement in &stage.stage.instructions {
-                if let CopyFrom::Image(reference) = copy_from(dockerfile, *index, statement, source)? {
+                for from in sources_of(dockerfile, *index, statement, source)? {
+                    let CopyFrom::Image(reference) = from else { continue };
                     wanted.entry(reference).or_insert_with(|| Wanted::new(source, &stage.name, statement));
                 }
             }

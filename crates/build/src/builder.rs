@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use minato_dockerfile::ignore::Ignore;
 use minato_dockerfile::{Dockerfile, Instruction};
@@ -94,6 +94,8 @@ impl Builder<'_> {
             executor: self.executor,
             progress: self.progress,
             cancelled: &self.cancelled.inner(),
+            cache: self.cache,
+            of_context: Mutex::default(),
             request,
             source,
             times: LayerTimes { source_date_epoch: epoch(request)? },

@@ -36,10 +36,11 @@ pub use builder::{Builder, Built};
 pub use copy::{ArchiveError, CopyError, ModeError, OwnerError};
 pub use error::{BuildError, RunFailure, StepError};
 pub use executor::{
-    Cancelled, ContainerExecutor, ExecuteError, Executor, FakeExecutor, RunStep, StepExit, StepNetwork,
+    Cancelled, ContainerExecutor, ExecuteError, Executor, FakeExecutor, RunStep, StepExit, StepMount,
+    StepNetwork,
 };
 pub use layer::{LayerError, LayerTimes};
 pub use progress::{Progress, Recorder, Silent, StepName, StepOutcome, Stream};
-pub use request::{PassThrough, PassedFile, Request};
+pub use request::{PassThrough, PassedFile, Request, Secret};
 pub use solve::StepReport;
 pub use tree::TreeError;

@@ -1,6 +1,7 @@
 //! What a build is asked for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,6 +36,10 @@ pub struct Request {
     pub created: Option<i64>,
     /// What RUN steps see and the image does not.
     pub pass_through: PassThrough,
+    /// What `RUN --mount=type=secret` may ask for, by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of SSH agents that `RUN --mount=type=ssh` may ask for, by id.
+    pub agents: BTreeMap<String, PathBuf>,
 }
 
 impl Request {
@@ -53,7 +58,30 @@ impl Request {
             source_date_epoch: None,
             created: None,
             pass_through: PassThrough::default(),
+            secrets: BTreeMap::new(),
+            agents: BTreeMap::new(),
         }
+    }
+}
+
+/// A value that is never printed, never part of a key and never part of a layer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Its value.
+    pub fn new(value: Vec<u8>) -> Self {
+        Self(value)
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
     }
 }
 

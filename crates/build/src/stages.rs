@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use minato_dockerfile::{Dockerfile, Instruction, Stage, Statement};
+use minato_dockerfile::{Dockerfile, Instruction, Mount, Stage, Statement};
 use minato_oci::{Platform, Reference};
 
 use crate::error::{BuildError, StepError};
@@ -62,9 +62,11 @@ pub(crate) fn select<'a>(
             open.insert(earlier);
         }
         for statement in &stage.instructions {
-            if let CopyFrom::Stage(earlier) = copy_from(dockerfile, index, statement, source)? {
-                open.insert(earlier);
-            }
+            let sources = sources_of(dockerfile, index, statement, source)?;
+            open.extend(sources.into_iter().filter_map(|source| match source {
+                CopyFrom::Stage(earlier) => Some(earlier),
+                _ => None,
+            }));
         }
         let named = stage.from.value.name.as_ref().map(|name| name.raw.clone());
         let name = named.unwrap_or_else(|| format!("stage-{index}"));
@@ -154,33 +156,55 @@ fn stage_before(dockerfile: &Dockerfile, index: usize, name: &str) -> Option<usi
     dockerfile.stages[..index].iter().rposition(named)
 }
 
-/// What `--from` of a COPY means; the context where there is none.
-pub(crate) fn copy_from(
+/// What an instruction names as the origin of files: of a COPY what `--from` says, of a RUN what `from=` of its mounts
+/// says, in order. Nothing where the context is meant.
+pub(crate) fn sources_of(
     dockerfile: &Dockerfile,
     index: usize,
     statement: &Statement<Instruction>,
     source: &Source<'_>,
-) -> Result<CopyFrom, BuildError> {
-    let Instruction::Copy(copy) = &statement.value else { return Ok(CopyFrom::Context) };
-    let Some(from) = &copy.from else { return Ok(CopyFrom::Context) };
-    let name = &from.raw;
+) -> Result<Vec<CopyFrom>, BuildError> {
+    let names = names(statement);
+    let named = |name: &str| source_named(dockerfile, index, name);
+    let fail = |message| source.failed(statement, StepError::Invalid(message));
+    names.into_iter().map(|name| named(name).map_err(fail)).collect()
+}
+
+/// Whether it takes files from elsewhere than the context.
+pub(crate) fn names_sources(statement: &Statement<Instruction>) -> bool {
+    !names(statement).is_empty()
+}
+
+fn names(statement: &Statement<Instruction>) -> Vec<&str> {
+    match &statement.value {
+        Instruction::Copy(copy) => copy.from.iter().map(|from| from.raw.as_str()).collect(),
+        Instruction::Run(run) => run.mounts.iter().filter_map(origin).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The last `from=` of a mount counts.
+fn origin(mount: &Mount) -> Option<&str> {
+    let field = mount.fields.iter().rfind(|field| field.key == "from")?;
+    Some(field.value.as_ref()?.raw.as_str()).filter(|name| !name.is_empty())
+}
+
+/// A stage before stage `index`, by name or number, or an image.
+fn source_named(dockerfile: &Dockerfile, index: usize, name: &str) -> Result<CopyFrom, String> {
     if let Some(earlier) = stage_before(dockerfile, index, name) {
         return Ok(CopyFrom::Stage(earlier));
     }
-    let fail = |message: String| Err(source.failed(statement, StepError::Invalid(message)));
     if let Ok(number) = name.parse::<usize>() {
         return match number < index {
             true => Ok(CopyFrom::Stage(number)),
             false => {
-                fail(format!("--from={number} is no earlier stage; this is stage {index}, the first is 0"))
+                Err(format!("--from={number} is no earlier stage; this is stage {index}, the first is 0"))
             }
         };
     }
     if dockerfile.stage_named(name).is_some() {
-        return fail(format!("stage {name:?} comes later; move it above this stage to copy from it"));
+        return Err(format!("stage {name:?} comes later; move it above this stage to copy from it"));
     }
-    match name.parse() {
-        Ok(reference) => Ok(CopyFrom::Image(reference)),
-        Err(error) => fail(format!("--from={name} is neither a stage nor an image: {error}")),
-    }
+    let image = name.parse().map(CopyFrom::Image);
+    image.map_err(|error| format!("--from={name} is neither a stage nor an image: {error}"))
 }

@@ -101,19 +101,25 @@ fn pull_asks_the_registry_even_for_what_is_here() {
 }
 
 #[test]
-fn triggers_of_a_base_are_refused_at_the_from() {
+fn triggers_of_a_base_are_done_once_and_their_mistakes_show_at_the_from() {
     let workshop = Workshop::new();
     let mut config = base(&workshop, "base:1").image.config;
-    config.config.on_build = vec!["RUN make".to_owned()];
-    let image = workshop.store.save_image(&config).unwrap();
-    workshop.store.tag(&"triggers:1".parse().unwrap(), &image.id).unwrap();
-    let error = workshop.build("FROM scratch\nFROM triggers:1\n").unwrap_err().to_string();
-    assert!(
-        error.starts_with(
-            "Dockerfile:2:1: FROM triggers:1: a base image with ONBUILD triggers is not supported yet"
-        ),
-        "{error}"
-    );
+    let mut build = |trigger: &str| {
+        config.config.on_build = vec![trigger.to_owned()];
+        let image = workshop.store.save_image(&config).unwrap();
+        workshop.store.tag(&"triggers:1".parse().unwrap(), &image.id).unwrap();
+        workshop.build("FROM scratch\nFROM triggers:1\n").map_err(|error| error.to_string())
+    };
+    let built = build("RUN make").unwrap();
+    assert_eq!((steps(&built).as_str(), built.steps[0].name.line), (".", 2));
+    assert!(built.image.config.config.on_build.is_empty());
+    for (trigger, told) in [
+        ("RUM make", "ONBUILD RUM make of the base: "),
+        ("COPY --from=0 /a /", "ONBUILD COPY --from=0 /a / of the base is not supported yet"),
+    ] {
+        let error = build(trigger).unwrap_err();
+        assert!(error.starts_with("Dockerfile:2:1: FROM triggers:1: ") && error.contains(told), "{error}");
+    }
 }
 
 #[test]

@@ -71,13 +71,11 @@ fn stages_and_images_that_are_not_there() {
 #[test]
 fn what_is_not_there_yet_is_said_at_its_line() {
     for (line, feature) in [
-        ("RUN --mount=type=cache,target=/c make", "RUN --mount"),
         ("RUN --security=insecure make", "--security=insecure"),
         ("COPY --parents a /", "COPY --parents"),
         ("COPY --exclude=b folder /", "COPY --exclude"),
         ("ADD https://example.com/x /", "ADD of https://example.com/x"),
         ("ADD git@example.com:x.git /", "ADD of git@example.com:x.git"),
-        ("ONBUILD RUN make", "ONBUILD"),
     ] {
         check(
             &format!("FROM scratch\n{line}\n"),

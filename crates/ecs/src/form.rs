@@ -42,12 +42,9 @@ pub(crate) fn live_service(service: &Value) -> Option<Object> {
 /// What applying a task definition makes of what is live.
 pub(crate) fn predicted_task_definition(desired: &Object, live: Option<&Object>) -> Option<Object> {
     let normal = revision::normal(desired);
-    // What ECS answers may have more than was asked for; the mark tells that it is the same.
-    let kept = live.filter(|live| is_marked(live, &revision::content(desired)));
-    let mut spec = match kept.and_then(|live| live.get("/spec")) {
-        Some(spec) => spec.clone(),
-        None => normal,
-    };
+    // What ECS made of it may have more than was asked for; the mark tells that it is the same.
+    let made = live.map(untagged).filter(|made| is_marked(live, &revision::mark(&normal, made)));
+    let mut spec = made.unwrap_or(normal);
     put_tags(&mut spec, &tags_of(live).with(&tags_of(Some(desired))));
     object(TASK_DEFINITION_KIND, desired.name(), predicted_annotations(desired, live), spec)
 }
@@ -56,7 +53,7 @@ pub(crate) fn predicted_task_definition(desired: &Object, live: Option<&Object>)
 pub(crate) fn predicted_service(desired: &Object, live: Option<&Object>, wish: &Value) -> Option<Object> {
     let mut spec = match live {
         Some(live) => {
-            let applied_before = is_marked(live, &service_content(desired));
+            let applied_before = is_marked(Some(live), &service_mark(desired));
             laid_over(live.get("/spec").unwrap_or(&Value::Null), wish, applied_before)
         }
         None => wish.clone(),
@@ -81,15 +78,20 @@ pub(crate) fn service_wish(desired: &Object, revision: Option<&str>, count_is_ot
     wish
 }
 
-/// What stands for the content of a desired service.
-pub(crate) fn service_content(desired: &Object) -> Fingerprint {
+/// The mark of a service that was brought out from this document.
+pub(crate) fn service_mark(desired: &Object) -> String {
     let normal = normalise_service(desired.get("/spec").unwrap_or(&Value::Null));
-    Fingerprint::of(&[normal], &BTreeMap::new())
+    Fingerprint::of(&[normal], &BTreeMap::new()).to_string()
 }
 
-/// Whether a service was last brought out from a document of this content.
-pub(crate) fn is_marked(live: &Object, content: &Fingerprint) -> bool {
-    live.annotations().get(CONTENT_ANNOTATION) == Some(&content.to_string().as_str())
+fn is_marked(live: Option<&Object>, mark: &str) -> bool {
+    live.is_some_and(|live| live.annotations().get(CONTENT_ANNOTATION) == Some(&mark))
+}
+
+fn untagged(live: &Object) -> Value {
+    let mut spec = live.get("/spec").cloned().unwrap_or_default();
+    put_tags(&mut spec, &Tags::default());
+    spec
 }
 
 /// `live` with the fields of `wish`. Lists are replaced, but items of lists of the same length keep what ECS added to
@@ -136,7 +138,7 @@ fn put_tags(spec: &mut Value, tags: &Tags) {
 
 fn annotations(tags: &Tags) -> BTreeMap<String, String> {
     let mut annotations = tags.annotations();
-    annotations.extend(tags.content().map(|content| (CONTENT_ANNOTATION.to_owned(), content.to_owned())));
+    annotations.extend(tags.mark().map(|mark| (CONTENT_ANNOTATION.to_owned(), mark.to_owned())));
     annotations
 }
 

@@ -53,7 +53,14 @@ impl Revision {
     }
 
     fn is_content_of(&self, desired: &Object) -> bool {
-        self.tags.is_content(&content(desired)) || normalise(&self.definition) == normal(desired)
+        let (made, asked) = (normalise(&self.definition), normal(desired));
+        made == asked || self.tags.mark() == Some(&mark(&asked, &made))
+    }
+
+    /// The mark that this revision needs to be known again as what `desired` asked for; `None` when it shows anyway.
+    pub(crate) fn needed_mark(&self, desired: &Object) -> Option<String> {
+        let (made, asked) = (normalise(&self.definition), normal(desired));
+        (made != asked).then(|| mark(&asked, &made))
     }
 }
 
@@ -66,9 +73,11 @@ pub(crate) fn normal(desired: &Object) -> Value {
     spec
 }
 
-/// What stands for the content of a desired task definition.
-pub(crate) fn content(desired: &Object) -> Fingerprint {
-    Fingerprint::of(&[normal(desired)], &BTreeMap::new())
+/// Says that ECS made `made` of `asked`, both in normal form. Copied to a revision with another content, as the console
+/// copies tags, it says nothing.
+pub(crate) fn mark(asked: &Value, made: &Value) -> String {
+    let of = |value: &Value| Fingerprint::of(std::slice::from_ref(value), &BTreeMap::new());
+    format!("{}.{}", of(asked), of(made))
 }
 
 #[cfg(test)]
@@ -105,9 +114,13 @@ mod tests {
         check(revision("ACTIVE", "web:1", tracking("other")), false);
         check(revision("ACTIVE", "web:2", json!([])), false);
         check(revision("INACTIVE", "web:1", json!([])), false);
-        // What ECS made of it may look different; the mark tells that it is the same.
-        let mark = json!([{"key": "minato.dev/content", "value": content(&desired("web:1")).to_string()}]);
-        check(revision("ACTIVE", "web:1 as ECS writes it", mark), true);
+        // What ECS made of it may look different; the mark tells that it is the same, on this content only.
+        let made = revision("ACTIVE", "web:1 as ECS writes it", json!([]));
+        let mark = made.needed_mark(&desired("web:1")).unwrap();
+        let tags = json!([{"key": "minato.dev/content", "value": mark}]);
+        check(revision("ACTIVE", "web:1 as ECS writes it", tags.clone()), true);
+        check(revision("ACTIVE", "edited in the console", tags), false);
+        assert_eq!(revision("ACTIVE", "web:1", json!([])).needed_mark(&desired("web:1")), None);
     }
 
     #[test]

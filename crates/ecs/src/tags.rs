@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use minato_resource::{Object, ResourceKey};
-use minato_sync::{Fingerprint, Owner, SYNC_OPTIONS_ANNOTATION, SYNC_WAVE_ANNOTATION, TRACKING_ANNOTATION};
+use minato_sync::{Owner, SYNC_OPTIONS_ANNOTATION, SYNC_WAVE_ANNOTATION, TRACKING_ANNOTATION};
 use serde_json::{Value, json};
 
-/// What the document was, as Minato brought it out last: a [`Fingerprint`]. Fields that ECS does not tell again can't
-/// be compared otherwise.
+/// What Minato brought out last, where ECS tells it otherwise than it was told: fields that it does not tell again, or
+/// adds, can't be compared without.
 const CONTENT: &str = "minato.dev/content";
 
 /// Annotations that say what happens to an Object once it is in no file any more.
@@ -41,10 +41,9 @@ impl Tags {
     }
 
     /// The tags that an Object of this owner has: the document's, and Minato's.
-    pub(crate) fn wanted(desired: &Object, owner: &Owner, content: &Fingerprint) -> Self {
+    pub(crate) fn wanted(desired: &Object, owner: &Owner) -> Self {
         let mut tags = Self::read(desired.get("/spec/tags"));
         tags.0.insert(TRACKING_ANNOTATION.to_owned(), owner.tracking_id(desired.key()));
-        tags.0.insert(CONTENT.to_owned(), content.to_string());
         for (name, text) in kept_annotations(desired) {
             // A tag's value can't have a comma.
             tags.0.insert(name.to_owned(), text.replace(',', " "));
@@ -61,13 +60,14 @@ impl Tags {
         }
     }
 
-    /// Whether the resource was last made from a document of this content.
-    pub(crate) fn is_content(&self, content: &Fingerprint) -> bool {
-        self.0.get(CONTENT).is_some_and(|mark| *mark == content.to_string())
+    /// With the mark of what was brought out.
+    pub(crate) fn marked(mut self, mark: &str) -> Self {
+        self.0.insert(CONTENT.to_owned(), mark.to_owned());
+        self
     }
 
-    /// The mark of the document that the resource was last made from.
-    pub(crate) fn content(&self) -> Option<&str> {
+    /// The mark of what was brought out last.
+    pub(crate) fn mark(&self) -> Option<&str> {
         self.0.get(CONTENT).map(String::as_str)
     }
 
@@ -142,23 +142,19 @@ mod tests {
         Owner::new(name.parse().unwrap())
     }
 
-    fn content(text: &str) -> Fingerprint {
-        Fingerprint::of(&[json!(text)], &BTreeMap::new())
-    }
-
     #[test]
     fn a_tag_names_the_owner_of_this_very_resource() {
         let web = service("web");
-        let tags = Tags::wanted(&web, &owner("shop"), &content("a"));
+        let tags = Tags::wanted(&web, &owner("shop")).marked("a");
         assert_eq!(tags.ownership(&owner("shop"), web.key()), Ownership::Ours);
         assert_eq!(tags.ownership(&owner("other"), web.key()), Ownership::Others("shop".into()));
         assert_eq!(tags.ownership(&owner("shop"), service("copy").key()), Ownership::Nobodys);
-        assert!(tags.is_content(&content("a")) && !tags.is_content(&content("b")));
+        assert_eq!((tags.mark(), tags.users().mark()), (Some("a"), None));
     }
 
     #[test]
     fn tags_of_others_stay_and_annotations_come_back() {
-        let wanted = Tags::wanted(&service("web"), &owner("shop"), &content("a"));
+        let wanted = Tags::wanted(&service("web"), &owner("shop")).marked("a");
         let have = Tags::read(Some(&json!([{"key": "team", "value": "old"}, {"key": "aws:x", "value": "1"},
             {"key": "cost", "value": "7"}])));
         let all = have.with(&have.missing(&wanted));

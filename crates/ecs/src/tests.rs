@@ -1,6 +1,7 @@
 //! The target against an API that a script plays: what is called, what is sent, and what comes of it.
 
 mod faults;
+mod hostile;
 mod moto;
 mod operations;
 mod ownership;

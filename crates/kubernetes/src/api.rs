@@ -87,6 +87,21 @@ impl Api {
         self.json(request(Method::PATCH, &query.after(path), JSON, Some(content))?).await
     }
 
+    /// Makes `fields` the object's `managedFields`, if the object is still the one that was read.
+    pub(crate) async fn set_managers(
+        &self,
+        path: &str,
+        version: &str,
+        fields: &Value,
+    ) -> Result<(), ApiError> {
+        let patch = serde_json::json!([
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        ]);
+        let content = ("application/json-patch+json", &patch);
+        self.json(request(Method::PATCH, path, JSON, Some(content))?).await.map(|_| ())
+    }
+
     /// JSON merge patch (RFC 7386).
     pub(crate) async fn merge(&self, path: &str, manager: &str, patch: &Value) -> Result<Answer, ApiError> {
         let path = Query::new().with("fieldManager", manager).after(path);

@@ -13,7 +13,10 @@ use crate::api::{Api, ApiError, Place};
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
-/// How old an answer may be when a kind is missing from it.
+/// How old an answer may be.
+const KNOWN: Duration = Duration::from_secs(60);
+
+/// How old it may be when a kind is missing from it.
 const FRESH: Duration = Duration::from_millis(500);
 
 /// Kinds that are written by programs all the time and never come from a repository (Argo CD excludes the same).
@@ -101,11 +104,12 @@ impl Kinds {
     /// Reads the answers of `/api` and `/apis`.
     fn read(answers: impl IntoIterator<Item = GroupList>) -> Self {
         let mut all = Vec::new();
-        for group in answers.into_iter().flat_map(|answer| answer.items) {
-            for version in group.versions {
+        for group in answers.into_iter().flat_map(|answer| answer.items.unwrap_or_default()) {
+            for version in group.versions.unwrap_or_default() {
                 let stale = version.freshness == "Stale";
                 let named = (group.metadata.name.as_str(), version.version.as_str());
-                all.extend(version.resources.into_iter().filter_map(|resource| resource.kind(named, stale)));
+                let resources = version.resources.unwrap_or_default().into_iter();
+                all.extend(resources.filter_map(|resource| resource.kind(named, stale)));
             }
         }
         Self { all }
@@ -116,16 +120,14 @@ impl Kinds {
 struct GroupList {
     #[serde(default)]
     kind: String,
-    #[serde(default)]
-    items: Vec<Group>,
+    items: Option<Vec<Group>>,
 }
 
 #[derive(Deserialize)]
 struct Group {
     #[serde(default)]
     metadata: GroupName,
-    #[serde(default)]
-    versions: Vec<Version>,
+    versions: Option<Vec<Version>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -138,7 +140,7 @@ struct GroupName {
 #[serde(default)]
 struct Version {
     version: String,
-    resources: Vec<Resource>,
+    resources: Option<Vec<Resource>>,
     freshness: String,
 }
 
@@ -148,7 +150,7 @@ struct Resource {
     resource: String,
     response_kind: Option<ResponseKind>,
     scope: String,
-    verbs: Vec<String>,
+    verbs: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -160,7 +162,7 @@ struct ResponseKind {
 impl Resource {
     fn kind(self, (group, version): (&str, &str), stale: bool) -> Option<Kind> {
         let kind = self.response_kind.filter(|answer| !answer.kind.is_empty())?.kind;
-        let can = |verb: &str| self.verbs.iter().any(|can| can == verb);
+        let can = |verb: &str| self.verbs.iter().flatten().any(|can| can == verb);
         Some(Kind {
             group: group.to_owned(),
             version: version.to_owned(),
@@ -184,9 +186,9 @@ impl Discovery {
         Self { api, known: Mutex::default() }
     }
 
-    /// The kinds as last seen.
+    /// The kinds as seen lately.
     pub(crate) async fn kinds(&self) -> Result<Arc<Kinds>, TargetError> {
-        self.no_older_than(Duration::MAX).await
+        self.no_older_than(KNOWN).await
     }
 
     /// The kind in this version; the cluster is asked anew when it is not known.
@@ -207,8 +209,7 @@ impl Discovery {
 
     async fn no_older_than(&self, age: Duration) -> Result<Arc<Kinds>, TargetError> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, kinds)) = known().as_ref().filter(|(at, _)| at.elapsed() <= age) {
-            let _ = at;
+        if let Some((_, kinds)) = known().as_ref().filter(|(at, _)| at.elapsed() <= age) {
             return Ok(Arc::clone(kinds));
         }
         let kinds = self.ask().await.map_err(|error| error.asked("the cluster's kinds"))?;

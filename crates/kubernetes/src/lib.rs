@@ -13,6 +13,7 @@
 //!
 //! It renders nothing, compares nothing, and keeps no state: what it must remember of a change is in the change's token.
 
+mod adoption;
 mod api;
 mod connect;
 mod discovery;

@@ -70,7 +70,7 @@ async fn owned_of(
         Err(error) if is_forbidden(&error) || is_gone(&error) => return Ok(Vec::new()),
         answer => answer.map_err(what)?,
     };
-    let items = pages.into_iter().flat_map(|page| page.items);
+    let items = pages.into_iter().flat_map(|page| page.items.unwrap_or_default());
     let owned = items.filter_map(|item| {
         let key = ResourceKey::new(&kind.group, &kind.kind, &item.metadata.namespace, &item.metadata.name);
         let id = item.metadata.annotations.as_ref()?.get(TRACKING_ANNOTATION)?;
@@ -104,8 +104,8 @@ fn is_gone(error: &ApiError) -> bool {
 
 #[derive(Deserialize)]
 struct Page {
-    #[serde(default)]
-    items: Vec<Item>,
+    /// An empty list may be written `null`.
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +119,7 @@ struct Metadata {
     name: String,
     namespace: String,
     annotations: Option<BTreeMap<String, String>>,
-    managed_fields: Vec<Manager>,
+    managed_fields: Option<Vec<Manager>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -137,7 +137,7 @@ impl Metadata {
         let ours = |entry: &&Manager| {
             entry.manager == manager && entry.operation == "Apply" && entry.subresource.is_empty()
         };
-        self.managed_fields.iter().find(ours).map(|entry| entry.api_version.as_str())
+        self.managed_fields.iter().flatten().find(ours).map(|entry| entry.api_version.as_str())
     }
 }
 

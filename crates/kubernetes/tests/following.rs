@@ -88,7 +88,7 @@ async fn a_crash_is_told_at_once_and_given_up_when_it_repeats() {
     pods(&stage, &applied.identity, crashing(1));
     assert_eq!(
         told(&stage, &applied.token).await,
-        "progressing: 1 old replicas have not ended yet; container web exited with code 3 twice"
+        "progressing: 1 of 1 new replicas ready, 1 old to replace; container web exited with code 3 twice"
     );
     stage.cluster.put(POD, {
         let mut pod = stage.cluster.get(POD).unwrap();

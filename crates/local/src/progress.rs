@@ -3,6 +3,7 @@
 use minato_sync::{Cause, Progress, Token};
 use minato_workload::{
     Filter, RolloutId, RolloutStatus, ServiceKey, Status, Supervisor, SupervisorError, WorkloadKey,
+    WorkloadStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -77,9 +78,19 @@ pub(crate) async fn progress_of(
             Ok(RolloutStatus::Superseded) | Err(SupervisorError::Refused(_)) => workload.rollout_status,
             other => other?,
         },
-        None => workload.rollout_status,
+        None => match missing(&workload) {
+            Some(message) => RolloutStatus::Progressing { message },
+            None => workload.rollout_status,
+        },
     };
     Ok(rollout_progress(rollout))
+}
+
+/// What is healthy by its rollout may have lost a replica since; a new one is on its way.
+fn missing(workload: &WorkloadStatus) -> Option<String> {
+    let WorkloadStatus { ready, desired, .. } = workload;
+    let healthy = workload.rollout_status == RolloutStatus::Healthy;
+    (healthy && ready < desired).then(|| format!("{ready} of {desired} replicas ready"))
 }
 
 /// `Some` when the service does not serve.

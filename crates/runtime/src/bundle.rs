@@ -175,7 +175,7 @@ fn mounts(spec: &ContainerSpec, plan: &Plan, last_steps: LastSteps) -> Vec<Value
     // A mount below another's target comes after it, whatever order they were given in.
     let mut own: Vec<_> = spec.mounts.iter().collect();
     own.sort_by_key(|mount| mount.target().components().count());
-    all.extend(own.into_iter().map(own_mount));
+    all.extend(own.into_iter().filter_map(own_mount));
     let files = plan.files.iter().map(|(source, target)| {
         json!({ "destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"] })
     });
@@ -236,8 +236,10 @@ fn legacy_groups(legacy: &[LegacyMount], group: &Path, access: &str) -> Vec<Valu
     mounts
 }
 
-fn own_mount(mount: &Mount) -> Value {
-    match mount {
+/// `None` for layers, which are a plain bind once they are mounted.
+fn own_mount(mount: &Mount) -> Option<Value> {
+    Some(match mount {
+        Mount::Layers { .. } => return None,
         Mount::Bind { source, target, read_only } => {
             let access = if *read_only { "ro" } else { "rw" };
             let options = ["rbind", "rprivate", access];
@@ -249,7 +251,7 @@ fn own_mount(mount: &Mount) -> Value {
             options.extend(size.map(|size| format!("size={size}")));
             json!({ "destination": target, "type": "tmpfs", "source": "tmpfs", "options": options })
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2};
@@ -43,6 +43,15 @@ impl Root {
             FileType::RegularFile => Entry::File(stat.st_mode & 0o7777),
             _ => Entry::Other,
         }))
+    }
+
+    /// Where on this machine `path` is, with links followed; `None` when nothing is there.
+    pub(crate) fn place(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        match self.open_at(path, OFlags::PATH) {
+            Ok(held) => std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).map(Some),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// A small text file; `None` when there is none.

@@ -49,5 +49,5 @@ pub use runtime::{Engine, Found, Runtime, RuntimeError};
 pub use signal::{Signal, UnknownSignal};
 pub use spec::{
     ContainerId, ContainerSpec, HostEntry, InvalidContainerId, Limits, LogOptions, Mount, Network,
-    OwnNetwork, Rlimit, Rootfs, SPEC_VERSION, Seccomp, Security, Uplink,
+    OwnNetwork, Rlimit, Rootfs, SPEC_VERSION, Seccomp, Security, Uplink, Writable,
 };

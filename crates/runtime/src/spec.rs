@@ -203,13 +203,33 @@ pub enum Mount {
         /// Permission bits of its root; 0o1777 when absent.
         mode: Option<u32>,
     },
+    /// A file or folder of other layers than the container's own.
+    Layers {
+        /// Lowest first, in overlay form.
+        layers: Vec<PathBuf>,
+        /// Absolute path in those layers; links are followed inside them.
+        path: PathBuf,
+        /// Absolute path in the container.
+        target: PathBuf,
+        /// Where the container's writes go; it can't write when absent.
+        writable: Option<Writable>,
+    },
+}
+
+/// Folders of one file system that an overlay writes into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writable {
+    /// What was written.
+    pub upper: PathBuf,
+    /// The kernel's own.
+    pub work: PathBuf,
 }
 
 impl Mount {
     /// The path in the container.
     pub fn target(&self) -> &PathBuf {
         match self {
-            Self::Bind { target, .. } | Self::Tmpfs { target, .. } => target,
+            Self::Bind { target, .. } | Self::Tmpfs { target, .. } | Self::Layers { target, .. } => target,
         }
     }
 }

@@ -46,6 +46,16 @@ fn paths(spec: &ContainerSpec) -> Option<String> {
     if !is_plain(&spec.cwd) {
         return Some(format!("cwd: {} must be absolute, without '..'", spec.cwd.display()));
     }
+    let foreign = spec.mounts.iter().filter_map(|mount| match mount {
+        Mount::Layers { layers, path, .. } if layers.len() > LAYER_LIMIT || !is_plain(path) => Some(path),
+        _ => None,
+    });
+    if let Some(path) = foreign.into_iter().next() {
+        let path = path.display();
+        return Some(format!(
+            "mounts: {path} must be absolute, without '..', of at most {LAYER_LIMIT} layers"
+        ));
+    }
     let layers: &[_] = match &spec.rootfs {
         Rootfs::Layers { layers, .. } | Rootfs::Overlay { layers, .. } => layers,
         Rootfs::Folder { path, .. } => std::slice::from_ref(path),

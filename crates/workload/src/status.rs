@@ -163,7 +163,7 @@ pub struct WorkloadStatus {
     pub annotations: BTreeMap<String, String>,
     /// The revision that should run now (after a failed rollout: the one that was put back).
     pub revision: Revision,
-    /// Replicas wanted.
+    /// Replicas wanted; of a task that is done, none.
     pub desired: u32,
     /// Replicas that answer their readiness probe.
     pub ready: u32,

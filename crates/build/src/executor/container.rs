@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use minato_runtime::{
     ContainerId, ContainerSpec, Engine, HostEntry, Identity, LOG_FILE, LogLine, LogOptions, Mount, Network,
-    Rootfs, Runtime, Shim, Signal, State,
+    Rootfs, Runtime, Shim, Signal, State, Writable,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-use super::{Cancelled, ExecuteError, Executor, RunStep, StepExit, StepNetwork};
+use super::agent::Agent;
+use super::secrets::{self, Secrets};
+use super::{Cancelled, ExecuteError, Executor, RunStep, StepExit, StepMount, StepNetwork};
 use crate::progress::Stream;
 
 /// The host name that `BuildKit` gives its steps; what a step writes may depend on it.
@@ -44,6 +46,7 @@ impl ContainerExecutor {
         let owner = Identity::own().map_err(|error| ExecuteError(error.into()))?;
         let executor = Self { runtime, owner, count: AtomicU32::new(0) };
         executor.remove_orphans()?;
+        secrets::remove_orphans();
         Ok(executor)
     }
 
@@ -74,6 +77,7 @@ impl Executor for ContainerExecutor {
         let folder =
             tempfile::Builder::new().prefix("minato-step-").tempdir().map_err(ExecuteError::from_io)?;
         let mut spec = spec_of(step, id.clone(), folder.path())?;
+        let held = self.mount(&mut spec, step, folder.path()).map_err(ExecuteError::from_io)?;
         // A killed build leaves nothing running.
         spec.tied_to = Some(self.owner.clone());
         let shim = self.runtime.start(&spec).map_err(|error| ExecuteError(error.into()))?;
@@ -81,8 +85,56 @@ impl Executor for ContainerExecutor {
         let exit = ended.and_then(|()| exit_of(&shim));
         let released = shim.release().or_else(|_| self.runtime.remove(&id));
         released.map_err(|error| ExecuteError(error.into()))?;
+        drop(held);
         exit
     }
+}
+
+/// What must be there as long as a step runs.
+struct Held {
+    _secrets: Option<Secrets>,
+    _agents: Vec<Agent>,
+}
+
+impl ContainerExecutor {
+    fn mount(&self, spec: &mut ContainerSpec, step: &RunStep, folder: &Path) -> io::Result<Held> {
+        let (mut secrets, mut agents) = (None, Vec::new());
+        for mount in &step.mounts {
+            let target = mount.target().to_owned();
+            spec.mounts.push(match mount {
+                StepMount::Layers { layers, path, writable, .. } => Mount::Layers {
+                    layers: layers.iter().map(std::path::absolute).collect::<io::Result<_>>()?,
+                    path: path.clone(),
+                    target,
+                    writable: writable.as_ref().map(writable_of).transpose()?,
+                },
+                StepMount::Folder { source, read_only, .. } => {
+                    Mount::Bind { source: std::path::absolute(source)?, target, read_only: *read_only }
+                }
+                StepMount::Memory { size, .. } => Mount::Tmpfs { target, size: *size, mode: None },
+                StepMount::Secret { content, owner, mode, .. } => {
+                    let secrets = match &mut secrets {
+                        Some(secrets) => secrets,
+                        none => none.insert(Secrets::new(&self.owner)?),
+                    };
+                    let source = secrets.file(content.value(), *owner, *mode)?;
+                    Mount::Bind { source, target, read_only: true }
+                }
+                StepMount::Agent { socket, owner, mode, .. } => {
+                    let place = folder.join(format!("agent-{}", agents.len()));
+                    let agent = Agent::listen(place, socket, *owner, *mode)?;
+                    let source = agent.place().to_owned();
+                    agents.push(agent);
+                    Mount::Bind { source, target, read_only: false }
+                }
+            });
+        }
+        Ok(Held { _secrets: secrets, _agents: agents })
+    }
+}
+
+fn writable_of((upper, work): &(PathBuf, PathBuf)) -> io::Result<Writable> {
+    Ok(Writable { upper: std::path::absolute(upper)?, work: std::path::absolute(work)? })
 }
 
 /// The pid and start time that a step's id names.
@@ -91,7 +143,7 @@ fn owner_of(id: &ContainerId) -> Option<(u32, u64)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-fn is_alive(pid: u32, start_time: u64) -> bool {
+pub(super) fn is_alive(pid: u32, start_time: u64) -> bool {
     Identity::of(pid).is_ok_and(|it| it.start_time == start_time && it.is_alive())
 }
 

@@ -1,9 +1,11 @@
 //! Running a RUN step.
 
+mod agent;
 mod container;
 mod fake;
+mod secrets;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +13,7 @@ pub use container::ContainerExecutor;
 pub use fake::FakeExecutor;
 
 use crate::progress::Stream;
-use crate::request::PassedFile;
+use crate::request::{PassedFile, Secret};
 
 /// Runs one program in a root file system that it may change.
 pub trait Executor: Sync {
@@ -51,6 +53,75 @@ pub struct RunStep {
     pub files: Vec<PassedFile>,
     /// Scripts to mount read-only and executable: absolute path in the step → content.
     pub scripts: Vec<(PathBuf, String)>,
+    /// What `RUN --mount` asks for.
+    pub mounts: Vec<StepMount>,
+}
+
+/// Something that a step has while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepMount {
+    /// A file or folder of other layers.
+    Layers {
+        /// Lowest first, in overlay form.
+        layers: Vec<PathBuf>,
+        /// Absolute path in them.
+        path: PathBuf,
+        /// Absolute path in the step.
+        target: PathBuf,
+        /// An empty folder and the kernel's scratch beside it, when the step may write.
+        writable: Option<(PathBuf, PathBuf)>,
+    },
+    /// A folder of this machine.
+    Folder {
+        /// The folder here.
+        source: PathBuf,
+        /// Absolute path in the step.
+        target: PathBuf,
+        /// Whether the step may only read it.
+        read_only: bool,
+    },
+    /// Memory.
+    Memory {
+        /// Absolute path in the step.
+        target: PathBuf,
+        /// Largest size in bytes.
+        size: Option<u64>,
+    },
+    /// A secret as a file.
+    Secret {
+        /// Its content.
+        content: Secret,
+        /// Absolute path in the step.
+        target: PathBuf,
+        /// User and group.
+        owner: (u32, u32),
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A socket that leads to an SSH agent.
+    Agent {
+        /// The agent's socket here.
+        socket: PathBuf,
+        /// Absolute path in the step.
+        target: PathBuf,
+        /// User and group.
+        owner: (u32, u32),
+        /// Permission bits.
+        mode: u32,
+    },
+}
+
+impl StepMount {
+    /// The path in the step.
+    pub fn target(&self) -> &Path {
+        match self {
+            Self::Layers { target, .. }
+            | Self::Folder { target, .. }
+            | Self::Memory { target, .. }
+            | Self::Secret { target, .. }
+            | Self::Agent { target, .. } => target,
+        }
+    }
 }
 
 /// What a step sees of the network.

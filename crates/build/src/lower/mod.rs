@@ -5,20 +5,27 @@
 mod copy;
 mod history;
 mod image;
+mod mount;
 mod operation;
 mod run;
 mod scope;
 
+use std::sync::Arc;
+
 use minato_dockerfile::{Dockerfile, ExpandError, Instruction, Stage, Statement, Word};
 use minato_oci::ImageConfig;
+use minato_resource::SourceFile;
 
-pub(crate) use operation::{Copy, CopyFrom, LoweredStage, LoweredStep, MakeFolder, Operation, Run};
+pub(crate) use operation::{
+    Copy, CopyFrom, LoweredStage, LoweredStep, MakeFolder, Operation, Permissions, Run, RunMount,
+    RunMountKind,
+};
 pub(crate) use scope::GlobalScope;
 use scope::StageScope;
 
 use crate::error::{BuildError, StepError};
 use crate::place::{Source, one_line};
-use crate::stages::copy_from;
+use crate::stages::{names_sources, sources_of};
 
 /// Docker's search path where neither image nor Dockerfile has one.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -87,16 +94,10 @@ pub(crate) fn lower(
     stage: &Stage,
     mut state: StageState,
 ) -> Result<(LoweredStage, StageState), BuildError> {
-    if !state.config.config.on_build.is_empty() {
-        let error = StepError::unsupported(
-            "a base image with ONBUILD triggers",
-            "copy its triggers into the Dockerfile and build from an image without them",
-        );
-        return Err(lowering.source.failed(&stage.from, error));
-    }
     let mut steps = Vec::new();
+    let triggers = triggers(&mut state, stage).map_err(|error| lowering.source.failed(&stage.from, error))?;
     let mut stage = StageLowering { lowering, index, state: &mut state, has_cmd: false };
-    for statement in &lowering.dockerfile.stages[index].instructions {
+    for statement in triggers.iter().chain(&lowering.dockerfile.stages[index].instructions) {
         let operation = stage.lower(statement)?;
         steps.extend(operation.map(|operation| LoweredStep {
             span: statement.span,
@@ -105,6 +106,29 @@ pub(crate) fn lower(
         }));
     }
     Ok((LoweredStage { config: state.config.clone(), steps }, state))
+}
+
+/// What the base's ONBUILD says, as if it stood right after FROM, where its mistakes are shown, too. It is done once.
+fn triggers(state: &mut StageState, stage: &Stage) -> Result<Vec<Statement<Instruction>>, StepError> {
+    let expressions = std::mem::take(&mut state.config.config.on_build);
+    let mut triggers = Vec::new();
+    for expression in expressions {
+        let file = Arc::new(SourceFile::new("ONBUILD", format!("FROM scratch\n{expression}\n")));
+        let (parsed, diagnostics) = minato_dockerfile::parse(&file);
+        if let Some(error) = diagnostics.iter().find(|it| it.is_error()) {
+            return Err(StepError::Invalid(format!("ONBUILD {expression} of the base: {}", error.message)));
+        }
+        let statements = parsed.stages.into_iter().flat_map(|stage| stage.instructions);
+        triggers.extend(statements.map(|it| Statement { span: stage.from.span, ..it }));
+    }
+    // Which stages and images a build needs is known before its bases' configurations are.
+    match triggers.iter().find(|it| names_sources(it)) {
+        None => Ok(triggers),
+        Some(trigger) => Err(StepError::unsupported(
+            format!("ONBUILD {} of the base", one_line(&trigger.text)),
+            "say it in the Dockerfile itself",
+        )),
+    }
 }
 
 /// One stage on the way.
@@ -119,10 +143,13 @@ struct StageLowering<'a> {
 impl StageLowering<'_> {
     fn lower(&mut self, statement: &Statement<Instruction>) -> Result<Option<Operation>, BuildError> {
         let result = match &statement.value {
-            Instruction::Run(it) => self.run(it).map(Some),
+            Instruction::Run(it) => {
+                let from = sources_of(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
+                self.run(it, from).map(Some)
+            }
             Instruction::Copy(it) => {
-                let from = copy_from(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
-                self.copy(it, from).map(Some)
+                let from = sources_of(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
+                self.copy(it, from.into_iter().next().unwrap_or(CopyFrom::Context)).map(Some)
             }
             Instruction::Add(it) => self.add(it).map(Some),
             Instruction::Workdir(it) => self.workdir(&it.operand),
@@ -153,8 +180,9 @@ impl StageLowering<'_> {
                 self.maintainer(&it.operand);
                 Ok(None)
             }
-            Instruction::Onbuild(_) => {
-                Err(StepError::unsupported("ONBUILD", "build the child image's steps there"))
+            Instruction::Onbuild(it) => {
+                self.state.config.config.on_build.push(it.expression.clone());
+                Ok(None)
             }
         };
         result.map_err(|error| self.lowering.source.failed(statement, error))

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use minato_dockerfile::MountSharing;
 use minato_oci::{ImageConfig, Reference};
 use minato_resource::Span;
 
@@ -45,6 +46,67 @@ pub(crate) struct Run {
     pub(crate) network: StepNetwork,
     /// A heredoc that is a script of its own: its path in the step and its content.
     pub(crate) script: Option<(PathBuf, String)>,
+    pub(crate) mounts: Vec<RunMount>,
+}
+
+/// `RUN --mount`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunMount {
+    /// Absolute; only a secret that is just a variable has none.
+    pub(crate) target: Option<String>,
+    pub(crate) kind: RunMountKind,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RunMountKind {
+    /// A file or folder of the context, a stage or an image. What is written to it is thrown away.
+    Bind { from: CopyFrom, source: String, writable: bool },
+    /// A folder that later builds find again.
+    Cache {
+        id: String,
+        sharing: MountSharing,
+        /// What it holds at first.
+        from: Option<CopyFrom>,
+        source: String,
+        permissions: Permissions,
+        read_only: bool,
+    },
+    /// An empty file system in memory, of at most so many bytes.
+    Memory { size: Option<u64> },
+    /// A secret as a file, as a variable, or both.
+    Secret { id: String, variable: Option<String>, permissions: Permissions, required: bool },
+    /// An SSH agent's socket.
+    Agent { id: String, permissions: Permissions, required: bool },
+}
+
+/// Who may use what is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Permissions {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+}
+
+impl RunMount {
+    /// Where it takes files from.
+    pub(crate) fn from(&self) -> Option<&CopyFrom> {
+        match &self.kind {
+            RunMountKind::Bind { from, .. } | RunMountKind::Cache { from: Some(from), .. } => Some(from),
+            _ => None,
+        }
+    }
+}
+
+impl Operation {
+    /// Where it takes files from: of a RUN, one for each mount that takes any, in order.
+    pub(crate) fn sources(&self) -> Vec<&CopyFrom> {
+        match self {
+            Self::Copy(copy) => vec![&copy.from],
+            Self::Run(run) => run.mounts.iter().filter_map(RunMount::from).collect(),
+            Self::MakeFolder(_) => Vec::new(),
+        }
+    }
 }
 
 /// COPY and ADD

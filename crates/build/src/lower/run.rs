@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use minato_dockerfile::{Network, Script, Security, Word};
 
-use super::{MakeFolder, Operation, Run, StageLowering};
+use super::{CopyFrom, MakeFolder, Operation, Run, StageLowering};
 use crate::error::StepError;
 use crate::executor::StepNetwork;
 use crate::tree::normalise;
@@ -13,8 +13,14 @@ use crate::tree::normalise;
 const SCRIPTS: &str = "/dev/pipes";
 
 impl StageLowering<'_> {
-    pub(super) fn run(&mut self, run: &minato_dockerfile::Run) -> Result<Operation, StepError> {
+    /// `from` has what `from=` of its mounts names, in order.
+    pub(super) fn run(
+        &mut self,
+        run: &minato_dockerfile::Run,
+        from: Vec<CopyFrom>,
+    ) -> Result<Operation, StepError> {
         refuse_what_is_missing(run)?;
+        let mounts = self.mounts(&run.mounts, from)?;
         let shell = self.state.shell();
         let with_shell = |command: String| shell.into_iter().chain([command]).collect::<Vec<_>>();
         let (args, script) = match run.script() {
@@ -39,6 +45,7 @@ impl StageLowering<'_> {
             user: config.user.clone(),
             network: if run.network == Network::None { StepNetwork::None } else { StepNetwork::Host },
             script,
+            mounts,
         }))
     }
 
@@ -63,9 +70,6 @@ impl StageLowering<'_> {
 }
 
 fn refuse_what_is_missing(run: &minato_dockerfile::Run) -> Result<(), StepError> {
-    if !run.mounts.is_empty() {
-        return Err(StepError::unsupported("RUN --mount", "COPY what the step needs, or build with docker"));
-    }
     if run.security == Security::Insecure {
         return Err(StepError::unsupported("RUN --security=insecure", ""));
     }

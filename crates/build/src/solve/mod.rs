@@ -5,11 +5,14 @@
 //! step whose inputs turn out the same is not done again, even where a step before it was.
 
 mod cache;
+mod cache_mounts;
 mod copy;
 mod key;
+mod mounts;
 mod run;
 mod stage;
 mod stubs;
+mod times;
 
 pub(crate) use cache::StepCache;
 pub(crate) use key::{Key, KeyBuilder};

@@ -1,22 +1,22 @@
 //! RUN: a program changes a root file system, and what it changed becomes a layer.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use minato_oci::layer::write_tar;
 use minato_oci::{Digester, Layer};
-use rustix::fs::{self as sys, AtFlags, CWD, Mode, Timespec, Timestamps};
+use rustix::fs::{self as sys, Mode};
 
 use super::copy::snapshot_of;
+use super::mounts::{Mounted, Origin, describe};
 use super::stage::{Made, Solver};
 use super::stubs::Stubs;
+use super::times::clamp_times;
 use super::{Key, KeyBuilder};
 use crate::error::{RunFailure, StepError};
 use crate::executor::RunStep;
-use crate::layer::LayerError;
 use crate::lower::Run;
 use crate::progress::{StepName, Stream};
-use crate::tree::{Kind, Node, TreeError};
 
 /// Lines of output that an error repeats.
 const LAST_LINES: usize = 20;
@@ -24,14 +24,17 @@ const LAST_LINES: usize = 20;
 const LONGEST_LINE: usize = 64 << 10;
 
 impl Solver<'_> {
+    /// `from` has the layers that its mounts take files from.
     pub(super) fn run(
         &self,
         run: &Run,
+        from: &[Vec<Layer>],
         below: &[Layer],
         modified: i64,
         name: &StepName,
     ) -> Result<Made, StepError> {
-        let key = key_of_run(run, below, modified);
+        let origins = self.origins(run, from, modified)?;
+        let key = key_of_run(run, &origins, below, modified);
         let _lock = self.steps.lock(&key).map_err(StepError::Cache)?;
         if let Some(layer) = self.known(&key)? {
             return Ok(Made { layer, cached: true });
@@ -40,11 +43,14 @@ impl Solver<'_> {
         let upper = staged.path();
         let readable = Mode::from_raw_mode(0o755);
         sys::chmod(&upper, readable).map_err(|error| StepError::Cache(error.into()))?;
-        let step = self.step(run, below, &upper, &staged.work());
+        let mut mounted = self.mounted(run, &origins)?;
+        let layers = self.dated(below, &mut mounted)?;
+        let step = self.step(run, layers, &upper, &staged.work(), &mounted);
         let stubs = Stubs::of(&step, &snapshot_of(below))?;
         let mut output = Lines::new(|stream, line: &str| self.progress.output(name, stream, line));
         let exit =
             self.executor.run(&step, self.cancelled, &mut |stream, bytes| output.take(stream, bytes))?;
+        drop(mounted);
         let last_lines = output.finish();
         if self.cancelled.is_set() {
             return Err(StepError::Cancelled);
@@ -54,7 +60,7 @@ impl Solver<'_> {
         }
         fail::fail_point!("build.run.before-layer");
         stubs.remove_from(&upper)?;
-        set_times(&upper, modified)?;
+        clamp_times(&upper, modified)?;
         let (diff_id, size) = write_tar(&upper, Digester::default())?.finish();
         fail::fail_point!("build.layer.before-commit");
         let layer = staged.commit(&diff_id, size)?;
@@ -62,17 +68,19 @@ impl Solver<'_> {
         Ok(Made { layer, cached: false })
     }
 
-    fn step(&self, run: &Run, below: &[Layer], upper: &Path, work: &Path) -> RunStep {
+    fn step(&self, run: &Run, layers: Vec<PathBuf>, upper: &Path, work: &Path, mounted: &Mounted) -> RunStep {
         let passed = &self.request.pass_through;
         let mut env = run.env.clone();
-        let hidden = self.proxies.iter().map(|(name, value)| (name, value)).chain(&passed.environment);
+        let pair = |(name, value)| (name, value);
+        let own = mounted.environment.iter().chain(&self.proxies).map(|(name, value)| pair((name, value)));
+        let hidden = own.chain(&passed.environment);
         for (name, value) in hidden {
             if !env.iter().any(|(known, _)| known == name) {
                 env.push((name.clone(), value.clone()));
             }
         }
         RunStep {
-            layers: below.iter().map(|layer| layer.path.clone()).collect(),
+            layers,
             upper: upper.to_owned(),
             work: work.to_owned(),
             args: run.args.clone(),
@@ -82,48 +90,25 @@ impl Solver<'_> {
             network: run.network,
             files: passed.files.clone(),
             scripts: run.script.iter().cloned().collect(),
+            mounts: mounted.mounts.clone(),
         }
     }
 }
 
 /// Everything that decides what the step does; what is passed through from this machine is not part of it.
-fn key_of_run(run: &Run, below: &[Layer], modified: i64) -> Key {
+fn key_of_run(run: &Run, origins: &[Origin], below: &[Layer], modified: i64) -> Key {
     let script = run.script.as_ref().map(|(path, content)| format!("{}\n{content}", path.display()));
-    KeyBuilder::new("run-1")
+    KeyBuilder::new("run-2")
         .list("args", &run.args)
         .list("env", run.env.iter().map(|(name, value)| format!("{name}={value}")))
         .text("cwd", &run.cwd)
         .text("user", &run.user)
         .text("network", &format!("{:?}", run.network))
         .list("script", script)
+        .list("mounts", describe(run, origins))
         .text("modified", &modified.to_string())
         .list("below", below.iter().map(|layer| layer.diff_id))
         .finish()
-}
-
-/// Gives every entry that is newer the layer's time.
-fn set_times(tree: &Path, modified: i64) -> Result<(), StepError> {
-    let time = Timespec { tv_sec: modified, tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    let set = |path: &Path| {
-        sys::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| LayerError::Write { path: path.to_owned(), source: error.into() })
-    };
-    let limit = modified.saturating_mul(1_000_000_000);
-    let mut open = vec![tree.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).map_err(TreeError::read(&folder))? {
-            let place = entry.map_err(TreeError::read(&folder))?.path();
-            let Some(node) = Node::at(place)? else { continue };
-            if node.identity.modified_ns > limit && node.kind != Kind::Socket {
-                set(&node.place)?;
-            }
-            if node.kind == Kind::Directory {
-                open.push(node.place);
-            }
-        }
-    }
-    Ok(set(tree)?)
 }
 
 /// Cuts output into lines and keeps the last ones.

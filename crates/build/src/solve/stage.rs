@@ -1,6 +1,7 @@
 //! Stages in parallel, each waiting for those it needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,10 @@ pub(crate) struct Solver<'a> {
     pub(crate) executor: &'a dyn Executor,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) cancelled: &'a Cancelled,
+    /// The builder's folder.
+    pub(crate) cache: &'a Path,
+    /// The places of layers that were made of the context.
+    pub(crate) of_context: Mutex<BTreeSet<PathBuf>>,
     pub(crate) request: &'a Request,
     pub(crate) source: &'a Source<'a>,
     pub(crate) times: LayerTimes,
@@ -182,10 +187,8 @@ impl Solver<'_> {
         name: &StepName,
     ) -> Result<(Made, Duration), StepError> {
         // Waiting for another stage is not this step's time.
-        let from = match &step.operation {
-            Operation::Copy(copy) => self.source_of(results, &copy.from)?,
-            _ => Vec::new(),
-        };
+        let sources = step.operation.sources().into_iter();
+        let from: Vec<_> = sources.map(|from| self.source_of(results, from)).collect::<Result<_, _>>()?;
         if self.cancelled.is_set() {
             return Err(StepError::Cancelled);
         }
@@ -204,24 +207,30 @@ impl Solver<'_> {
     fn execute(
         &self,
         step: &LoweredStep,
-        from: &[Layer],
+        from: &[Vec<Layer>],
         below: &[Layer],
         name: &StepName,
     ) -> Result<Made, StepError> {
         let modified = self.times.of_layer(below.len());
         match &step.operation {
-            Operation::Run(run) => self.run(run, below, modified, name),
+            Operation::Run(run) => self.run(run, from, below, modified, name),
             Operation::MakeFolder(folder) => self.make_folder(folder, below, modified),
             Operation::Copy(copy) => {
                 let source = match copy.from {
                     CopyFrom::Context => CopySource::Context,
-                    CopyFrom::Stage(_) | CopyFrom::Image(_) => CopySource::Layers(from),
+                    CopyFrom::Stage(_) | CopyFrom::Image(_) => {
+                        CopySource::Layers(from.first().map_or(&[], Vec::as_slice))
+                    }
                 };
                 let warn = |message: String| {
                     let place = format!("{}:{}", self.source.file.path().display(), name.line);
                     self.progress.warning(&format!("{place}: {}: {message}", name.instruction));
                 };
-                self.copy(copy, &source, below, modified, &warn)
+                let made = self.copy(copy, &source, below, modified, &warn)?;
+                if copy.from == CopyFrom::Context {
+                    self.note_context(&made.layer);
+                }
+                Ok(made)
             }
         }
     }
@@ -235,6 +244,14 @@ impl Solver<'_> {
                 Ok(solved.layers.clone())
             }
         }
+    }
+
+    pub(super) fn note_context(&self, layer: &Layer) {
+        self.of_context.lock().unwrap_or_else(PoisonError::into_inner).insert(layer.path.clone());
+    }
+
+    pub(super) fn is_of_context(&self, place: &Path) -> bool {
+        self.of_context.lock().unwrap_or_else(PoisonError::into_inner).contains(place)
     }
 
     /// The layer that a key stands for, when the build may use it and the store still has it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::executor::RunStep;
+use crate::executor::{RunStep, StepMount};
 use crate::tree::{Node, Snapshot, Tree, TreeError, normalise, resolve};
 
 /// Paths that mounting creates in the step's upper folder and that do not belong into the layer.
@@ -14,8 +14,9 @@ impl Stubs {
         let system = ["/etc/resolv.conf", "/etc/hosts"].map(Path::new);
         let files = step.files.iter().map(|file| file.target.as_path());
         let scripts = step.scripts.iter().map(|(path, _)| path.as_path());
+        let mounts = step.mounts.iter().map(StepMount::target);
         let mut missing = Vec::new();
-        for target in system.into_iter().chain(files).chain(scripts) {
+        for target in system.into_iter().chain(files).chain(scripts).chain(mounts) {
             let real = resolve(root, &normalise(target))?;
             for path in real.ancestors().filter(|path| !path.as_os_str().is_empty()) {
                 if root.node(path)?.is_some() {
@@ -67,6 +68,7 @@ mod tests {
             network: StepNetwork::Host,
             files: vec![ca],
             scripts: Vec::new(),
+            mounts: Vec::new(),
         };
         let stubs = Stubs::of(&step, &Snapshot::of_folder(&root)).unwrap();
         for folder in ["etc", "run", "usr/share/ca"] {

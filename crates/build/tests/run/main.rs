@@ -1,6 +1,7 @@
 //! RUN steps as real containers: their output, their failure, and that nothing of them stays, however a build ends.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)] // A test program with a main of its own.
 
+mod mounts;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,7 +15,13 @@ use support::Workshop;
 
 type Test = (&'static str, fn(&Path));
 
-const TESTS: [Test; 6] = [
+const TESTS: [Test; 12] = [
+    ("mounted_files_are_seen_and_stay_out_of_the_image", mounts::files),
+    ("a_cache_is_there_again_and_sources_are_newer_than_it", mounts::cache),
+    ("a_secret_is_seen_and_stays_out_of_image_key_and_disk", mounts::secret),
+    ("an_agent_is_reached", mounts::agent),
+    ("what_decides_a_step_with_mounts", mounts::key),
+    ("mistakes_in_mounts_have_their_place", mounts::mistakes),
     ("output_comes_line_by_line", output_comes_line_by_line),
     ("a_failing_program_is_told_with_its_code_and_last_lines", a_failing_program_is_told),
     ("a_missing_program_is_told", a_missing_program_is_told),
@@ -65,14 +72,14 @@ fn missing() -> Result<PathBuf, &'static str> {
 }
 
 /// A workshop whose context has busybox as `sh`, with real steps.
-fn workshop(busybox: &Path) -> Workshop {
+pub(crate) fn workshop(busybox: &Path) -> Workshop {
     let folder = tempfile::tempdir().unwrap().keep();
     let workshop = Workshop::with(ContainerExecutor::new(&folder, Engine::Embedded).unwrap());
     std::fs::copy(busybox, workshop.context().join("sh")).unwrap();
     workshop
 }
 
-const BASE: &str = "FROM scratch\nCOPY sh /bin/sh\n";
+pub(crate) const BASE: &str = "FROM scratch\nCOPY sh /bin/sh\n";
 
 fn output_comes_line_by_line(busybox: &Path) {
     let workshop = workshop(busybox);

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use super::EcsTarget;
 use super::wish::{Registered, Runs, applied};
 use crate::failure::{belongs_to, of_object, refused};
-use crate::form::{live_service, predicted_service, service_content, service_wish};
+use crate::form::{live_service, predicted_service, service_mark, service_wish};
 use crate::plan::{Situation, create, update};
 use crate::progress::{Deployment, Handle};
-use crate::revision::{Revision, content};
+use crate::revision::Revision;
 use crate::tags::{Ownership, Tags};
 
 impl EcsTarget {
@@ -20,7 +20,7 @@ impl EcsTarget {
         desired: &Object,
         context: &Context,
     ) -> Result<Applied, TargetError> {
-        let tags = Tags::wanted(desired, &context.owner, &content(desired));
+        let tags = Tags::wanted(desired, &context.owner);
         let revision = match self.registered(desired, context).await? {
             Some(revision) => self.claim(revision, &tags, desired.key()).await?,
             None => self.register(desired, &tags).await?,
@@ -80,7 +80,10 @@ impl EcsTarget {
         // The answer has the tags only where the caller may read them.
         let revision = Revision { tags: revision.tags.with(tags), ..revision };
         self.revisions.remember(&revision);
-        Ok(revision)
+        match revision.needed_mark(desired) {
+            Some(mark) => self.claim(revision, &tags.clone().marked(&mark), key).await,
+            None => Ok(revision),
+        }
     }
 
     pub(super) async fn apply_service(
@@ -93,7 +96,7 @@ impl EcsTarget {
         let live = current.as_ref().and_then(live_service);
         let runs = self.runs(desired, live.as_ref(), context).await?;
         let runs = runs.map(|runs| registered(runs, key)).transpose()?;
-        let tags = Tags::wanted(desired, &context.owner, &service_content(desired));
+        let tags = Tags::wanted(desired, &context.owner).marked(&service_mark(desired));
         let service = match (current, live) {
             (Some(current), Some(live)) => {
                 let again = context.retry.contains(key);

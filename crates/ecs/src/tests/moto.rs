@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::script::Script;
 use super::stage::{Stage, definition, service, target};
-use crate::Options;
 use crate::api::{Call, Service};
+use crate::{EcsTarget, Options};
 
 struct Moto {
     folder: tempfile::TempDir,
@@ -42,13 +42,24 @@ fn tool() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/moto")
 }
 
+/// moto's first answer may take long: it loads what it imitates.
+async fn create_cluster(target: &EcsTarget) {
+    let call = Call { service: Service::Ecs, operation: "CreateCluster", region: "eu-central-1" };
+    for _ in 0..5 {
+        match target.api().call(call, &json!({"clusterName": "shop"})).await {
+            Ok(_) => return,
+            Err(error) => assert!(error.may_pass(), "{error}"),
+        }
+    }
+    panic!("moto does not answer");
+}
+
 #[tokio::test]
 async fn what_moto_was_told_is_what_it_has() {
     let Some(moto) = Moto::start("what_moto_was_told_is_what_it_has") else { return };
     let options = Options { redactor: Redactor::new([3; 32]), families: vec!["web".to_owned()] };
     let target = target(&moto.address, options);
-    let call = Call { service: Service::Ecs, operation: "CreateCluster", region: "eu-central-1" };
-    target.api().call(call, &json!({"clusterName": "shop"})).await.unwrap();
+    create_cluster(&target).await;
 
     let stage = Stage::over(Script::start().await, "shop");
     let more = json!({"desiredCount": 2, "deploymentConfiguration": {"maximumPercent": 150}, "launchType": "FARGATE"});

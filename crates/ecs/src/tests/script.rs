@@ -30,6 +30,8 @@ pub struct State {
     /// `None`: this API has no service deployments.
     pub service_deployments: Option<Vec<Value>>,
     pub scalable: Vec<String>,
+    /// What ECS adds to containers and nobody here has heard of.
+    pub unknown_default: Option<Value>,
     /// State of deployments that are made from now on.
     pub rollout: String,
     /// (operation, status, body) for the next calls of it.
@@ -273,7 +275,9 @@ impl State {
             container["cpu"] = json!(0);
             container["essential"] = json!(true);
             container["environment"] = json!([]);
-            container["somethingNew"] = json!("a default that nobody here has heard of");
+            if let Some(default) = &self.unknown_default {
+                container["somethingNew"] = default.clone();
+            }
         }
         let answer = json!({"taskDefinition": definition, "tags": tags});
         self.definitions.insert(arn, answer.clone());

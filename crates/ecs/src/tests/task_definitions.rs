@@ -19,12 +19,10 @@ async fn a_field_that_nobody_here_knows_reaches_the_api() {
 async fn a_revision_that_others_registered_is_taken_over_when_it_is_equal() {
     let stage = Stage::new().await;
     stage.sync(&web("web:1")).await.unwrap();
-    // Nobody's: as a pipeline with the AWS CLI leaves it, without what the imitation adds.
+    // Nobody's: as a pipeline with the AWS CLI leaves it.
     stage.script.with(|state| {
         for answer in state.definitions.values_mut() {
             answer["tags"] = json!([]);
-            let container = &mut answer["taskDefinition"]["containerDefinitions"][0];
-            container.as_object_mut().unwrap().shift_remove("somethingNew");
         }
         state.services.clear();
     });
@@ -76,4 +74,30 @@ async fn what_ecs_would_refuse_is_refused_before_any_write() {
     let told = "ecs.amazonaws.com/Service web: task definition web is neither among the files nor registered at ECS; add it to the files";
     assert_eq!(error.to_string(), told);
     assert_eq!(stage.script.written(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_default_that_nobody_here_knows_is_no_difference() {
+    let stage = Stage::new().await;
+    stage.script.with(|state| state.unknown_default = Some(json!("on")));
+    stage.sync(&web("web:1")).await.unwrap();
+    assert_eq!(stage.script.written(), ["RegisterTaskDefinition", "TagResource", "CreateService"]);
+    assert_eq!(stage.sync(&web("web:1")).await.unwrap(), Outcome::Unchanged);
+    assert_eq!(stage.script.written(), [""; 0]);
+
+    // Somebody makes another revision in the console, which copies the tags, and has the service run it.
+    stage.script.with(|state| {
+        let (arn, mut copy) =
+            state.definitions.first_key_value().map(|(arn, copy)| (arn.clone(), copy.clone())).unwrap();
+        let arn = format!("{}2", arn.strip_suffix('1').unwrap());
+        copy["taskDefinition"]["taskDefinitionArn"] = json!(arn);
+        copy["taskDefinition"]["revision"] = json!(2);
+        copy["taskDefinition"]["containerDefinitions"][0]["user"] = json!("root");
+        state.definitions.insert(arn.clone(), copy);
+        state.services.get_mut("web").unwrap()["taskDefinition"] = json!(arn);
+    });
+    assert!(matches!(stage.sync(&web("web:1")).await.unwrap(), Outcome::Deployed(_)));
+    let writes = stage.script.writes();
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    assert!(writes[0].1["taskDefinition"].as_str().unwrap().ends_with("web:1"), "{writes:?}");
 }

@@ -11,6 +11,9 @@ use crate::normal::plain;
 /// Longest text of a refusal that is passed on.
 const MESSAGE_LIMIT: usize = 4000;
 
+/// Longest value that is repeated from a refusal: a server shows whole pod templates.
+const VALUE_LIMIT: usize = 120;
+
 /// Why a request gave no good answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -192,7 +195,39 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn short(text: &str) -> String {
-    plain(text).chars().take(MESSAGE_LIMIT).collect()
+    without_long_values(&plain(text)).chars().take(MESSAGE_LIMIT).collect()
+}
+
+/// `spec.x: Invalid value: {…}: why` instead of the whole value.
+fn without_long_values(text: &str) -> String {
+    const BEFORE: &str = "Invalid value: {";
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(BEFORE) {
+        let open = start + BEFORE.len() - 1;
+        let end = open + value_length(&rest[open..]);
+        let value = &rest[open..end];
+        told.push_str(&rest[..open]);
+        told.push_str(if value.len() > VALUE_LIMIT { "{…}" } else { value });
+        rest = &rest[end..];
+    }
+    told + rest
+}
+
+/// Bytes up to the brace that closes the first one.
+fn value_length(text: &str) -> usize {
+    let mut depth = 0_usize;
+    for (index, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return index + character.len_utf8();
+        }
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -234,6 +269,19 @@ mod tests {
             json!({"reason": "Forbidden", "message": "user u cannot patch deployments"}),
             "refused: the cluster refused it (Forbidden): user u cannot patch deployments; ask for a role that allows it",
         );
+    }
+
+    #[test]
+    fn a_servers_long_values_are_left_out() {
+        let check = |text: &str, expected: &str| assert_eq!(without_long_values(text), expected);
+        let long = format!("{{\"a\": {{\"b\": \"{}\"}}}}", "x".repeat(VALUE_LIMIT));
+        check(
+            &format!("spec: Invalid value: {long}: field is immutable"),
+            "spec: Invalid value: {…}: field is immutable",
+        );
+        check("spec: Invalid value: {\"a\":1}: no", "spec: Invalid value: {\"a\":1}: no");
+        check(&format!("x: Invalid value: {}", &long[..long.len() - 2]), "x: Invalid value: {…}");
+        check("plain", "plain");
     }
 
     #[test]

@@ -118,6 +118,7 @@ fn unobserved() -> Stand {
 mod tests {
     use super::*;
     use minato_resource::Object;
+    use proptest::prelude::*;
     use std::path::Path;
 
     /// Every file of `testdata/health` is one kind: `[{case, object, expected}]`, seen at one o'clock.
@@ -141,5 +142,35 @@ mod tests {
             }
         }
         assert!(checked > 60, "only {checked} cases were found");
+    }
+
+    fn document() -> impl Strategy<Value = Value> {
+        let names =
+            "(status|spec|metadata|conditions|type|reason|phase|replicas|generation|lastTransitionTime)";
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            "[a-zA-Z]{0,9}".prop_map(Value::from)
+        ];
+        scalar.prop_recursive(4, 32, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(names, inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_object_breaks_a_rule(object in document(), seconds in any::<i32>()) {
+            let now = Timestamp::from_second(i64::from(seconds)).unwrap();
+            for key in ["apps/Deployment a/x", "apps/StatefulSet a/x", "apps/DaemonSet a/x", "apps/ReplicaSet a/x",
+                "batch/Job a/x", "Pod a/x", "autoscaling/HorizontalPodAutoscaler a/x"] {
+                let _ = stand(&key.parse().unwrap(), &object, now);
+            }
+            let pods = [object];
+            let _ = (crate::progress::pods::hopeless(&pods, now), crate::progress::pods::worst(&pods, now));
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::KubernetesTarget;
 use super::predict::{is_made_by, told, unknown};
+use crate::adoption::adopted;
 use crate::api::{Answer, ApiError, JSON};
 use crate::discovery::Kind;
 use crate::handle::Handle;
@@ -41,6 +42,9 @@ impl KubernetesTarget {
         let body = self.body(desired, &context.owner);
         let mut answer = self.put(&path, desired, &body).await?;
         fail::fail_point!("kubernetes.object.applied");
+        if let Some(fields) = adopted(&answer.value, self.manager()) {
+            answer = self.adopt(&path, desired, &body, &answer.value, &fields).await?;
+        }
         if answer.value.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()) {
             let message = "it is still being deleted".to_owned();
             return Err(TargetError::Unavailable { what: key.to_string(), message });
@@ -51,6 +55,22 @@ impl KubernetesTarget {
         }
         let handle = Handle::of(key, &answer.value, self.manager());
         Ok(Applied { key: key.clone(), identity: handle.uid.clone(), token: handle.token() })
+    }
+
+    /// Takes over the fields of a tool that was used before, then applies once more: what Git does not have goes.
+    async fn adopt(
+        &self,
+        path: &str,
+        desired: &Object,
+        body: &Value,
+        applied: &Value,
+        fields: &Value,
+    ) -> Result<Answer, TargetError> {
+        let version =
+            applied.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        self.api.set_managers(path, version, fields).await.map_err(|error| told(error, desired))?;
+        fail::fail_point!("kubernetes.object.adopted");
+        self.put(path, desired, body).await
     }
 
     /// The Object's kind. One that this sync defines is waited for.

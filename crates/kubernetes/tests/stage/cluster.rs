@@ -270,7 +270,9 @@ impl State {
         let size = if self.page == 0 { usize::MAX } else { self.page };
         let end = items.len().min(start.saturating_add(size));
         let next = if end < items.len() { end.to_string() } else { String::new() };
-        (200, json!({"kind": "List", "metadata": {"continue": next}, "items": items[start.min(end)..end]}))
+        // Some lists that are empty are written `null`, as a real server does.
+        let items = if items.is_empty() { Value::Null } else { json!(items[start.min(end)..end]) };
+        (200, json!({"kind": "List", "metadata": {"continue": next}, "items": items}))
     }
 
     fn patch(&mut self, kind: Served, namespace: &str, name: &str, asked: &Asked) -> (u16, Value) {

@@ -38,6 +38,7 @@ use crate::log::LogWriter;
 use crate::outcome::StartError;
 use crate::record::{self, Record};
 use crate::reexec::{self, CHANNEL};
+use crate::rootfs::ForeignLayers;
 use crate::runtime::Engine as EngineChoice;
 use crate::spec::{ContainerSpec, Rlimit};
 use crate::{network, rootfs, seccomp};
@@ -63,7 +64,7 @@ pub(crate) fn run(folder: &Path, choice: &EngineChoice) -> i32 {
 }
 
 fn birth(folder: &Path, choice: &EngineChoice, channel: &OwnedFd) -> Result<Container, StartError> {
-    let spec =
+    let mut spec =
         record::read_spec(folder).map_err(|error| host("reading the container's description", &error))?;
     let own = Identity::own().map_err(|error| host("looking at /proc", &error))?;
     // An ordinary user's shim is born once, however often it is executed.
@@ -78,6 +79,7 @@ fn birth(folder: &Path, choice: &EngineChoice, channel: &OwnedFd) -> Result<Cont
     let network = network::enter(&spec.network, folder, privileged)?;
     fail::fail_point!("runtime.shim.network-made");
     let root = rootfs::prepare(&spec.rootfs, folder, !privileged)?;
+    let foreign = ForeignLayers::mount(&mut spec.mounts, folder, !privileged)?;
     let Prepared { plan, cgroup, mut warnings } = prepare::prepare(&spec, folder, &root, !privileged)?;
     warnings.extend(network.warnings.iter().cloned());
     record.warnings = warnings;
@@ -90,6 +92,7 @@ fn birth(folder: &Path, choice: &EngineChoice, channel: &OwnedFd) -> Result<Cont
     let (outputs, stdio) = streams(&plan).map_err(|error| host("making pipes", &error))?;
     let control = packet::listen_in(folder).map_err(|error| host("making the control socket", &error))?;
     let pid = engine.create(stdio)?;
+    foreign.detach();
     fail::fail_point!("runtime.shim.created");
     record.init =
         Some(Identity::of(pid).map_err(|error| host("looking at the container's process", &error))?);

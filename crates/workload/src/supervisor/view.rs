@@ -4,7 +4,7 @@ use super::Supervisor;
 use super::place;
 use super::record::{Outcome, ReplicaRecord, ServiceRecord, WorkloadRecord};
 use crate::decide::pod::{ContainerLife, PodPhase, Stage};
-use crate::spec::{Container, Pod};
+use crate::spec::{Container, Pod, Run};
 use crate::status::{
     Cause, ContainerState, ContainerStatus, Exit, Filter, PublishedPort, ReplicaPhase, ReplicaStatus,
     RolloutStatus, ServiceStatus, Status, WorkloadStatus,
@@ -33,11 +33,12 @@ impl Supervisor {
             Outcome::Healthy => RolloutStatus::Healthy,
             Outcome::Failed(cause) => RolloutStatus::Failed { cause: Cause::clone(cause) },
         };
+        let is_done = matches!((&target.run, &rollout_status), (Run::Once { .. }, RolloutStatus::Healthy));
         WorkloadStatus {
             key: workload.wanted.key.clone(),
             annotations: target.annotations.clone(),
             revision: workload.target.revision.clone(),
-            desired: target.replicas,
+            desired: if is_done { 0 } else { target.replicas },
             ready: workload.replicas.iter().filter(ready).count() as u32,
             updated: workload.replicas.iter().filter(ready).filter(updated).count() as u32,
             rollout: workload.rollout.clone(),

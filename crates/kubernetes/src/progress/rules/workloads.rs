@@ -12,11 +12,8 @@ pub(super) fn deployment(seen: &Seen) -> Stand {
     if updated >= wanted && all <= updated && available >= updated {
         return Stand::Healthy;
     }
-    if let Some(progress) =
-        seen.condition("Progressing").filter(|condition| condition.reason == "ProgressDeadlineExceeded")
-    {
+    if seen.condition("Progressing").is_some_and(|progress| progress.reason == "ProgressDeadlineExceeded") {
         let seconds = seen.number("/spec/progressDeadlineSeconds").unwrap_or(600);
-        let _ = progress;
         return Stand::Failed(format!("no progress for {seconds} s"));
     }
     if seen.flag("/spec/paused") {
@@ -29,7 +26,7 @@ pub(super) fn deployment(seen: &Seen) -> Stand {
     Stand::Progressing(if updated < wanted || available < updated {
         format!("{} of {wanted} replicas ready{why}", available.min(updated))
     } else {
-        format!("{} old replicas have not ended yet{why}", all - updated)
+        format!("{updated} of {wanted} new replicas ready, {} old to replace{why}", all - updated)
     })
 }
 
