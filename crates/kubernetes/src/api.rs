@@ -6,12 +6,13 @@ mod path;
 pub(crate) use failure::{ApiError, Refusal};
 pub(crate) use path::{Place, Query};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
 use kube::Client;
@@ -42,6 +43,8 @@ pub(crate) const JSON: &str = "application/json";
 #[derive(Clone)]
 pub(crate) struct Api {
     client: Client,
+    /// Its address, for people.
+    server: Arc<str>,
 }
 
 /// What a server answered, and when by its own clock.
@@ -52,8 +55,8 @@ pub(crate) struct Answer {
 }
 
 impl Api {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) fn new(client: Client, server: &str) -> Self {
+        Self { client, server: Arc::from(server.trim_end_matches('/')) }
     }
 
     /// Reads JSON.
@@ -125,8 +128,7 @@ impl Api {
         &self,
         path: &str,
     ) -> Result<BoxStream<'static, Result<Bytes, ApiError>>, ApiError> {
-        let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-        let request = request(Method::GET, path, accept, None)?;
+        let request = request(Method::GET, path, METADATA, None)?;
         let response = in_time(self.send(request)).await?;
         let body = response.into_body().into_data_stream();
         Ok(body.map_err(|error| ApiError::Unreachable(error.to_string())).boxed())
@@ -146,7 +148,8 @@ impl Api {
 
     /// Sends, and makes an error of an answer that is none of the good ones.
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ApiError> {
-        let response = self.client.send(request).await.map_err(ApiError::from)?;
+        let response =
+            self.client.send(request).await.map_err(|error| ApiError::of_client(error, &self.server))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -156,7 +159,7 @@ impl Api {
     }
 }
 
-/// JSON of unknown size, page by page: `items` of each list.
+/// The pages of a list, each as `read` makes it of the JSON.
 pub(crate) async fn pages<Page, Read>(
     api: &Api,
     path: &str,
@@ -222,9 +225,4 @@ fn clock<B>(response: &Response<B>) -> Timestamp {
     let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok());
     let parsed = date.and_then(|text| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok());
     parsed.unwrap_or_else(Timestamp::now)
-}
-
-/// Whether an answer says that there is nothing under this path at all.
-pub(crate) fn is_missing(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }

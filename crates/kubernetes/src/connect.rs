@@ -7,6 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use minato_sync::{Cluster, Redactor};
 
+use crate::api::Api;
 use crate::normal::plain;
 
 /// How Argo CD names the cluster that it runs in.
@@ -89,8 +90,8 @@ pub enum ConnectError {
     },
 }
 
-/// A client for the cluster. No request is made yet.
-pub(crate) async fn connect(cluster: &Cluster, options: &Options) -> Result<Client, ConnectError> {
+/// The API of the cluster. No request is made yet, but a credential plugin may run.
+pub(crate) async fn connect(cluster: &Cluster, options: &Options) -> Result<Api, ConnectError> {
     let mut config = match cluster {
         Cluster::Server(server) if is_own_cluster(server) => {
             Config::incluster().map_err(|error| ConnectError::NotInCluster { message: error.to_string() })?
@@ -110,7 +111,10 @@ pub(crate) async fn connect(cluster: &Cluster, options: &Options) -> Result<Clie
         kube::Error::Auth(error) => explain_credentials(&error),
         error => error.to_string(),
     };
-    Client::try_from(config).map_err(|error| ConnectError::Credentials { server, message: message(error) })
+    match Client::try_from(config) {
+        Ok(client) => Ok(Api::new(client, &server)),
+        Err(error) => Err(ConnectError::Credentials { server, message: message(error) }),
+    }
 }
 
 /// What is wrong with credentials. Neither the output of a credential plugin nor its command line is repeated: they

@@ -35,7 +35,7 @@ impl Handle {
             key: key.clone(),
             api_version: text("/apiVersion"),
             uid: text("/metadata/uid"),
-            generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
+            generation: generation(object),
             template: template_hash(object, manager),
         }
     }
@@ -48,6 +48,11 @@ impl Handle {
 
     pub(crate) fn token(&self) -> Token {
         Token::new(serde_json::to_string(self).expect("keys and texts can always be written as JSON"))
+    }
+
+    /// Whether `object` was read after the change.
+    pub(crate) fn is_in(&self, object: &Value) -> bool {
+        generation(object) >= self.generation
     }
 
     /// Why `object` no longer holds this change; `None` while it does. Scaling, restarts, labels and what other
@@ -63,6 +68,10 @@ impl Handle {
             None => "was changed by somebody else".to_owned(),
         })
     }
+}
+
+fn generation(object: &Value) -> i64 {
+    object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default()
 }
 
 /// Hash of the fields of the pod template that the manager holds, in canonical form.

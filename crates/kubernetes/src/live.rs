@@ -11,7 +11,7 @@ use minato_sync::{Owner, TRACKING_ANNOTATION, TargetError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::api::{Api, ApiError, JSON, METADATA_LIST, is_missing, pages};
+use crate::api::{Api, ApiError, JSON, METADATA_LIST, pages};
 use crate::discovery::{Kind, Kinds};
 use crate::tracking::owner_of;
 
@@ -96,10 +96,9 @@ fn is_forbidden(error: &ApiError) -> bool {
     error.refusal().is_some_and(|refusal| refusal.code == 403)
 }
 
-/// The kind went away since it was discovered.
+/// The kind went away since it was discovered, or was never there to be listed.
 fn is_gone(error: &ApiError) -> bool {
-    let code = error.refusal().and_then(|refusal| http::StatusCode::from_u16(refusal.code).ok());
-    code.is_some_and(is_missing)
+    error.refusal().is_some_and(|refusal| matches!(refusal.code, 404 | 405))
 }
 
 #[derive(Deserialize)]

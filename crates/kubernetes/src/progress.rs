@@ -54,6 +54,13 @@ pub(crate) async fn progress(
     }
 }
 
+/// Whether `object` holds the change and is healthy by its rule, whatever the time.
+pub(crate) fn is_out(handle: &Handle, object: &Value, manager: &str) -> bool {
+    handle.is_in(object)
+        && handle.replaced(object, manager).is_none()
+        && stand(&handle.key, object, Timestamp::UNIX_EPOCH) == Stand::Healthy
+}
+
 /// Not healthy yet: given up when its pods are hopeless, else told with what its pods wait for.
 async fn waiting(
     api: &Api,

@@ -6,6 +6,7 @@ mod predict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -20,7 +21,7 @@ use crate::handle::Handle;
 use crate::live::owned_objects;
 use crate::normal::{normal, redacted, sendable};
 use crate::order::order;
-use crate::progress::progress;
+use crate::progress::{is_out, progress};
 use crate::resolve::resolve;
 use crate::tracking::{track, tracking_id};
 use crate::watch::changes;
@@ -33,8 +34,12 @@ pub struct KubernetesTarget {
     seen: Mutex<BTreeMap<ResourceKey, Arc<Seen>>>,
 }
 
+/// How long a look counts when an object was healthy.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// A live object as [`Target::live`] saw it.
 struct Seen {
+    at: Instant,
     /// With the server's fields, secrets as marks.
     whole: Value,
     /// In normal form.
@@ -48,7 +53,7 @@ impl KubernetesTarget {
     /// # Errors
     /// There is no such cluster, or no usable credentials for it.
     pub async fn connect(cluster: &Cluster, options: Options) -> Result<Self, ConnectError> {
-        let api = Api::new(connect(cluster, &options).await?);
+        let api = connect(cluster, &options).await?;
         Ok(Self { discovery: Discovery::new(api.clone()), api, options, seen: Mutex::default() })
     }
 
@@ -75,7 +80,7 @@ impl KubernetesTarget {
     }
 
     fn remember(&self, objects: Vec<(ResourceKey, Value)>) -> Result<Vec<Object>, TargetError> {
-        let mut seen = BTreeMap::new();
+        let (at, mut seen) = (Instant::now(), BTreeMap::new());
         for (key, value) in objects {
             let odd = |error: minato_resource::ObjectError| TargetError::Broken {
                 what: key.to_string(),
@@ -83,11 +88,23 @@ impl KubernetesTarget {
             };
             let normal = normal(value.clone(), &self.options.redactor).map_err(odd)?;
             let whole = redacted(value, &self.options.redactor).map_err(odd)?;
-            seen.insert(key.clone(), Arc::new(Seen { whole, normal }));
+            seen.insert(key.clone(), Arc::new(Seen { at, whole, normal }));
         }
         let live = seen.values().map(|seen| seen.normal.clone()).collect();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         Ok(live)
+    }
+
+    /// What was seen of an object is no longer so.
+    fn forget(&self, key: &ResourceKey) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Whether the change was out and healthy when all was looked at just now. Then there is nothing to ask, which
+    /// saves a request for each object of a sync that has nothing to do.
+    fn was_out(&self, handle: &Handle) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&handle.key).cloned();
+        seen.is_some_and(|seen| seen.at.elapsed() < FRESH && is_out(handle, &seen.whole, self.manager()))
     }
 
     /// The live object as it was seen, if it is the one that the caller speaks of.
@@ -116,11 +133,13 @@ impl Target for KubernetesTarget {
     }
 
     async fn apply(&self, desired: &Object, context: &Context) -> Result<Applied, TargetError> {
+        self.forget(desired.key());
         self.bring(desired, context).await
     }
 
     async fn progress(&self, token: &Token) -> Result<Progress, TargetError> {
         match Handle::parse(token) {
+            Some(handle) if self.was_out(&handle) => Ok(Progress::Healthy),
             Some(handle) => progress(&self.api, &self.discovery, &handle, self.manager()).await,
             None => {
                 let cause = Cause::new(format!("{:?} is no change of a cluster", token.as_str()));
@@ -130,6 +149,7 @@ impl Target for KubernetesTarget {
     }
 
     async fn delete(&self, key: &ResourceKey, owner: &Owner) -> Result<(), TargetError> {
+        self.forget(key);
         self.remove(key, owner).await
     }
 

@@ -179,6 +179,18 @@ async fn a_busy_or_broken_cluster_may_pass_and_a_refusal_does_not() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_is_gone_is_named_by_its_address() {
+    let stage = Stage::new().await;
+    stage.target.apply(&deployment("web:1"), &context(&[])).await.unwrap();
+    stage.end();
+    tokio::task::yield_now().await;
+    let error = stage.target.apply(&deployment("web:2"), &context(&[])).await.unwrap_err();
+    assert!(error.may_pass(), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("no answer from http://127.0.0.1:") && told.contains("refused"), "{told}");
+}
+
+#[tokio::test]
 async fn a_secrets_value_is_not_in_the_servers_refusal() {
     let stage = Stage::new().await;
     let secret =

@@ -4,7 +4,7 @@
 mod stage;
 
 use minato_resource::Object;
-use minato_sync::{Target as _, TargetError, differences};
+use minato_sync::{Progress, Target as _, TargetError, differences};
 use serde_json::{Value, json};
 use stage::{Fault, Stage, context, object, owner};
 
@@ -48,6 +48,22 @@ async fn what_was_applied_is_live_and_not_even_asked_for_again() {
     assert_eq!(patched, 0, "nothing had to be dry-run");
     assert_eq!(differing(&stage, &deployment("web:2")).await, ["/spec/template/spec/image"]);
     assert_eq!(stage.cluster.writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_health_of_what_was_just_looked_at_costs_no_request() {
+    let stage = Stage::new().await;
+    let applied = stage.target.apply(&deployment("web:1"), &context(&[])).await.unwrap();
+    let path = "/apis/apps/v1/namespaces/a/deployments/web";
+    let out = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+    stage.cluster.change(path, |live| live["status"] = out);
+    stage.target.live(&owner()).await.unwrap();
+    stage.cluster.asked();
+    assert_eq!(stage.target.progress(&applied.token).await.unwrap(), Progress::Healthy);
+    assert_eq!(stage.cluster.asked().len(), 0);
+    // A new change is never judged by what was seen before it.
+    let next = stage.target.apply(&deployment("web:2"), &context(&[])).await.unwrap();
+    assert!(matches!(stage.target.progress(&next.token).await.unwrap(), Progress::Progressing { .. }));
 }
 
 #[tokio::test]

@@ -88,6 +88,21 @@ impl ApiError {
         })
     }
 
+    /// Reads why there was no answer of this server.
+    pub(crate) fn of_client(error: kube::Error, server: &str) -> Self {
+        let unreachable = |error: &(dyn std::error::Error + 'static)| {
+            Self::Unreachable(format!("no answer from {server}: {}", chain(error)))
+        };
+        match error {
+            kube::Error::Auth(error) => Self::Credentials(explain_credentials(&error)),
+            kube::Error::Service(error) => match error.downcast::<kube::client::AuthError>() {
+                Ok(error) => Self::Credentials(explain_credentials(&error)),
+                Err(error) => unreachable(error.as_ref()),
+            },
+            error => unreachable(&error),
+        }
+    }
+
     /// The refusal, if it is one.
     pub(crate) fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -152,6 +167,9 @@ impl Refusal {
     }
 
     fn hint(&self) -> Option<&'static str> {
+        if self.message.contains("not declared in schema") || self.message.contains("unknown field") {
+            return Some("correct the field's name, or remove it");
+        }
         match self.code {
             401 => Some("these credentials are not valid any more: log in to the cluster again"),
             403 if self.message.contains("cannot") => Some("ask for a role that allows it"),
@@ -163,19 +181,6 @@ impl Refusal {
             }
             413 => Some("the object is too large for the cluster"),
             _ => None,
-        }
-    }
-}
-
-impl From<kube::Error> for ApiError {
-    fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Auth(error) => Self::Credentials(explain_credentials(&error)),
-            kube::Error::Service(error) => match error.downcast::<kube::client::AuthError>() {
-                Ok(error) => Self::Credentials(explain_credentials(&error)),
-                Err(error) => Self::Unreachable(chain(error.as_ref())),
-            },
-            error => Self::Unreachable(chain(&error)),
         }
     }
 }
@@ -301,7 +306,7 @@ mod tests {
         check(
             500,
             json!({"message": "failed to create typed patch object: .spec.x: field not declared in schema"}),
-            "refused: the cluster refused it (500): failed to create typed patch object: .spec.x: field not declared in schema",
+            "refused: the cluster refused it (500): failed to create typed patch object: .spec.x: field not declared in schema; correct the field's name, or remove it",
         );
         check(
             401,

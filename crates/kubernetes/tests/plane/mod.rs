@@ -17,8 +17,8 @@ use minato_kubernetes::{KubernetesTarget, Options};
 use minato_resource::{Object, SourceFile, parse_yaml};
 use minato_sync::fake::{FakeSecrets, FakeStore, Fuse};
 use minato_sync::{
-    Application, Cluster, Comparison, Context, NoPins, Outcome, Owner, Redactor, Seams, Silent, SyncError,
-    SyncRequest, Target as _, Tempo, removal_order,
+    Application, Cluster, Comparison, Context, NoPins, Outcome, Owner, Redactor, Retry, Seams, Silent,
+    SyncError, SyncRequest, Target as _, Tempo, removal_order,
 };
 
 /// etcd, the API server, the controllers and a stand-in for nodes.
@@ -97,7 +97,12 @@ impl Plane {
         let server = self.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]);
         let target = KubernetesTarget::connect(&Cluster::Server(server), options).await.unwrap();
         let store = FakeStore::new(Arc::new(Fuse::default()));
-        Shop { target, store, redactor, application: Application::local(name.parse().unwrap()) }
+        let mut application = Application::local(name.parse().unwrap());
+        // On a busy machine the API server itself runs into its own time limits.
+        let second = Duration::from_secs(1);
+        application.sync_policy.retry =
+            Some(Retry { limit: Some(20), pause: second, factor: 2, longest_pause: second * 5 });
+        Shop { target, store, redactor, application }
     }
 }
 

@@ -13,22 +13,24 @@ use tokio::net::TcpListener;
 
 use super::cluster::{Asked, Cluster};
 
-/// Serves until the test's runtime ends; the address to reach it at.
-pub async fn serve(cluster: Arc<Cluster>) -> String {
+/// Serves until the task is ended; the address to reach it at.
+pub async fn serve(cluster: Arc<Cluster>) -> (String, tokio::task::AbortHandle) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
+    let serving = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let cluster = Arc::clone(&cluster);
             tokio::spawn(async move {
                 let service = service_fn(move |request| answer(Arc::clone(&cluster), request));
+                // Each connection has one request, so that none outlives the server.
                 let _ = hyper::server::conn::http1::Builder::new()
+                    .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
             });
         }
     });
-    address
+    (address, serving.abort_handle())
 }
 
 async fn answer(

@@ -21,6 +21,7 @@ pub struct Stage {
     pub cluster: Arc<Cluster>,
     pub target: KubernetesTarget,
     address: String,
+    serving: tokio::task::AbortHandle,
     folder: tempfile::TempDir,
 }
 
@@ -31,11 +32,15 @@ impl Stage {
 
     pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let cluster = Arc::new(Cluster::default());
-        let address = http::serve(Arc::clone(&cluster)).await;
+        let (address, serving) = http::serve(Arc::clone(&cluster)).await;
         let folder = tempfile::tempdir().unwrap();
-        let stage = (cluster, address, folder);
-        let target = connect(&stage.1, &stage.2, "{token: hush}", change).await.unwrap();
-        Self { cluster: stage.0, address: stage.1, folder: stage.2, target }
+        let target = connect(&address, &folder, "{token: hush}", change).await.unwrap();
+        Self { cluster, target, address, serving, folder }
+    }
+
+    /// Nobody answers any more.
+    pub fn end(&self) {
+        self.serving.abort();
     }
 
     /// Another target of the same cluster, as after a restart of the program.
