@@ -107,7 +107,7 @@ impl Cluster {
         self.ecs("UntagResource", &json!({"resourceArn": arn, "tagKeys": keys})).await.map(|_| ())
     }
 
-    /// Whether Application Auto Scaling decides how many tasks a service has. A role that may not ask counts as no.
+    /// Whether Application Auto Scaling decides how many tasks a service has. An API that has no such thing does not.
     pub(crate) async fn is_autoscaled(&self, service: &str) -> Result<bool, ApiError> {
         let body = json!({"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount",
             "ResourceIds": [format!("service/{}/{service}", self.name)]});
@@ -117,7 +117,7 @@ impl Cluster {
             region: &self.region,
         };
         match self.api.call(call, &body).await {
-            Err(error) if error.is_not_offered() => Ok(false),
+            Err(error) if error.is_not_offered() && !error.is_denied() => Ok(false),
             answer => Ok(items(&answer?, "ScalableTargets").next().is_some()),
         }
     }

@@ -86,19 +86,19 @@ impl ApiError {
             if *status == 429 || THROTTLED.contains(&code.as_str()))
     }
 
+    /// Whether this caller's role may not make the call.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.code() == Some("AccessDeniedException")
+    }
+
     /// Whether this server, or this caller's role, knows no such call.
     pub(crate) fn is_not_offered(&self) -> bool {
         let Self::Refused { status, code, .. } = self else { return false };
-        let codes = [
-            "UnknownOperationException",
-            "InvalidAction",
-            "NotImplemented",
-            "UnsupportedFeatureException",
-            "AccessDeniedException",
-        ];
+        let codes =
+            ["UnknownOperationException", "InvalidAction", "NotImplemented", "UnsupportedFeatureException"];
         // Imitations answer 404, 501, or a page of their web server with 500; ECS' own failures have a code.
         let no_protocol = code.starts_with(NO_CODE) && matches!(*status, 404 | 500 | 501);
-        codes.contains(&code.as_str()) || no_protocol
+        codes.contains(&code.as_str()) || no_protocol || self.is_denied()
     }
 }
 

@@ -106,7 +106,14 @@ impl EcsTarget {
         if live.is_none() || wished.is_none() || wished == running {
             return Ok(false);
         }
-        self.cluster.is_autoscaled(desired.name()).await.map_err(of_call(&self.place))
+        self.cluster.is_autoscaled(desired.name()).await.map_err(|error| {
+            if error.is_denied() {
+                // Guessing wrong would take tasks away from a service that needs them.
+                let message = format!("whether autoscaling moves `desiredCount` can't be asked: {error}; allow that, or leave the field out of the file");
+                return refused(desired.key(), message);
+            }
+            of_call(&self.place)(error)
+        })
     }
 }
 

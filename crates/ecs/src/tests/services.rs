@@ -71,6 +71,20 @@ async fn autoscaling_keeps_its_number_of_tasks() {
 }
 
 #[tokio::test]
+async fn where_nobody_may_say_whether_autoscaling_is_on_the_count_is_not_guessed() {
+    let stage = Stage::new().await;
+    let objects = |count: u32| [definition("web", "web:1"), service("web", json!({"desiredCount": count}))];
+    stage.sync(&objects(2)).await.unwrap();
+    stage.script.writes();
+    let denied = r#"{"__type": "AccessDeniedException", "message": "not authorized"}"#;
+    stage.script.with(|state| state.faults.push(("DescribeScalableTargets".into(), 400, denied.into())));
+    let error = stage.sync(&objects(3)).await.unwrap_err().to_string();
+    let told = "ecs.amazonaws.com/Service web: whether autoscaling moves `desiredCount` can't be asked: DescribeScalableTargets: AccessDeniedException: not authorized; allow that, or leave the field out of the file";
+    assert_eq!(error, told);
+    assert_eq!(stage.script.written(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_change_that_ecs_can_not_make_is_refused_before_any_write() {
     let stage = Stage::new().await;
     let objects = |kind: &str| [definition("web", "web:1"), service("web", json!({"launchType": kind}))];
