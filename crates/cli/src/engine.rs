@@ -1,15 +1,20 @@
 //! Everything that an operation on an application works with, opened once: the engine that its destination names, the
 //! state, the secrets.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use minato_ecs::EcsTarget;
+use minato_kubernetes::KubernetesTarget;
 use minato_local::LocalTarget;
 use minato_oci::Store;
 use minato_resource::{Diagnostic, Object, ResourceKey};
 use minato_source::LocalSecrets;
 use minato_state::State;
-use minato_sync::{Application, Context, Destination, Events, Owner, Pins, Redactor, Seams, Target, Tempo};
+use minato_sync::{
+    Application, Context, Destination, Events, NoPins, Owner, Pins, Redactor, Seams, StateStore, Target,
+    Tempo,
+};
 
 use crate::images::Deployable;
 use crate::machine::Machine;
@@ -27,10 +32,14 @@ pub struct Engine {
 enum Place {
     /// This machine, with its images.
     Local(Box<LocalTarget>, Arc<Store>),
+    /// A Kubernetes cluster.
+    Kubernetes(Box<KubernetesTarget>),
+    /// An Amazon ECS cluster.
+    Ecs(Box<EcsTarget>),
 }
 
 impl Engine {
-    /// The engine that an Application's destination names. `_desired` are the Objects that are to go there, as far as they
+    /// The engine that an Application's destination names. `desired` are the Objects that are to go there, as far as they
     /// are known.
     ///
     /// # Errors
@@ -39,14 +48,23 @@ impl Engine {
         machine: &Machine,
         application: &Application,
         secrets: LocalSecrets,
-        _desired: &[Object],
+        desired: &[Object],
     ) -> anyhow::Result<Engine> {
-        match &application.destination {
-            Destination::Local => Engine::of_this_machine(machine, secrets),
-            elsewhere => {
-                Err(anyhow!("application {}: nothing is deployed to {elsewhere} yet", application.name))
+        let state = machine.state()?;
+        let redactor = state.redactor()?;
+        let place = match &application.destination {
+            Destination::Local => return Engine::of_this_machine(machine, secrets),
+            Destination::Kubernetes(cluster) => {
+                let options = kubernetes_options(application, redactor.clone());
+                Place::Kubernetes(Box::new(KubernetesTarget::connect(cluster, options).await?))
             }
-        }
+            Destination::Ecs { region, cluster } => {
+                let families = families(&state, application, desired).await?;
+                let options = minato_ecs::Options { redactor: redactor.clone(), families };
+                Place::Ecs(Box::new(EcsTarget::connect(region, cluster, options).await?))
+            }
+        };
+        Ok(Engine { place, state, secrets, redactor })
     }
 
     /// This machine.
@@ -85,13 +103,17 @@ impl Engine {
     /// The engine can't be asked.
     pub async fn resolve(&self, objects: Vec<Object>) -> anyhow::Result<(Vec<Object>, Vec<Diagnostic>)> {
         match &self.place {
-            Place::Local(..) => Ok((objects, Vec::new())),
+            Place::Kubernetes(target) => Ok(target.resolve(objects).await?),
+            Place::Local(..) | Place::Ecs(_) => Ok((objects, Vec::new())),
         }
     }
 
     /// How long to wait for what there.
     pub fn tempo(&self) -> Tempo {
-        Tempo::default()
+        match &self.place {
+            Place::Ecs(_) => Tempo { poll: minato_ecs::POLL_INTERVAL, ..Tempo::default() },
+            Place::Local(..) | Place::Kubernetes(_) => Tempo::default(),
+        }
     }
 
     /// Whether images must be on this machine before anything is applied.
@@ -103,27 +125,61 @@ impl Engine {
     pub async fn check(&self, context: &Context) -> anyhow::Result<Vec<Diagnostic>> {
         match &self.place {
             Place::Local(target, _) => Ok(target.check(context).await?),
+            Place::Kubernetes(_) | Place::Ecs(_) => Ok(Vec::new()),
         }
     }
 
     fn target(&self) -> &dyn Target {
         match &self.place {
             Place::Local(target, _) => target.as_ref(),
+            Place::Kubernetes(target) => target.as_ref(),
+            Place::Ecs(target) => target.as_ref(),
         }
     }
 
     fn pins(&self) -> &dyn Pins {
         match &self.place {
             Place::Local(_, store) => store.as_ref(),
+            // Their images are in registries.
+            Place::Kubernetes(_) | Place::Ecs(_) => &NoPins,
         }
     }
+}
+
+fn kubernetes_options(application: &Application, redactor: Redactor) -> minato_kubernetes::Options {
+    let options = minato_kubernetes::Options::new(redactor);
+    minato_kubernetes::Options {
+        namespace: application.namespace.clone().unwrap_or(options.namespace),
+        create_namespace: application.sync_policy.create_namespace,
+        ..options
+    }
+}
+
+/// The task definitions that an Application has, or had: ECS can't be asked for those of an owner.
+async fn families(
+    state: &State,
+    application: &Application,
+    desired: &[Object],
+) -> anyhow::Result<Vec<String>> {
+    let history = state.history(&application.name).await?;
+    let remembered = history.iter().flat_map(|revision| &revision.content.objects);
+    let remembered = remembered.filter_map(|value| Object::from_value(value.clone()).ok());
+    let keys = remembered
+        .map(|object| object.key().clone())
+        .chain(desired.iter().map(|object| object.key().clone()));
+    let families =
+        keys.filter(|key| minato_ecs::accepts(key) && key.kind == "TaskDefinition").map(|key| key.name);
+    Ok(families.collect::<BTreeSet<String>>().into_iter().collect())
 }
 
 /// Parts Objects into those that a destination's engine takes and those that are for another engine.
 pub fn part(destination: &Destination, objects: Vec<Object>) -> (Vec<Object>, Vec<Object>) {
     match destination {
         Destination::Local => minato_local::part(objects),
-        Destination::Kubernetes(_) | Destination::Ecs { .. } => (objects, Vec::new()),
+        Destination::Kubernetes(_) => {
+            objects.into_iter().partition(|object| minato_kubernetes::accepts(object.key()))
+        }
+        Destination::Ecs { .. } => objects.into_iter().partition(|object| minato_ecs::accepts(object.key())),
     }
 }
 

@@ -103,3 +103,32 @@ fn a_name_stays_where_it_is_until_it_is_deleted() {
     sync().expect(2).says("was deployed to local://").says("`minato delete shop`");
     machine.minato(&["delete", "shop"]).expect(0);
 }
+
+#[test]
+fn an_engine_that_cannot_be_reached_is_said() {
+    let (machine, folder) = (Machine::new(), tempfile::tempdir().unwrap());
+    fs::create_dir(folder.path().join("k8s")).unwrap();
+    fs::write(folder.path().join("k8s/a.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+        .unwrap();
+    let task = r#"{"family": "shop", "containerDefinitions": [{"name": "a", "image": "x", "memory": 64}]}"#;
+    fs::write(folder.path().join("k8s/task.json"), task).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let environment = [
+        ("KUBECONFIG", "/no/such/kubeconfig"),
+        ("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}")),
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    for (server, says, left_out) in [
+        ("https://127.0.0.1:1", "kubeconfig", "TaskDefinition shop is left out"),
+        ("ecs://eu-central-1/shop", "127.0.0.1", "ConfigMap a is left out"),
+    ] {
+        let application =
+            APPLICATION.replace("SOURCE", "{repoURL: ., path: k8s}").replace("local://", server);
+        let application = file(folder.path(), &application);
+        let run = machine.start(&[Path::new("sync"), Path::new("-f"), &application], &environment).wait();
+        run.expect(2).says(says).says(left_out);
+        assert!(!run.stderr.contains("hush"), "a secret is said: {run}");
+    }
+}

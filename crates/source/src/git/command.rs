@@ -257,6 +257,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_outlives_us_still_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = File::create(&path).unwrap();
+        lock.lock().unwrap();
+        let mut left = Command::new("sleep");
+        left.arg("600");
+        let mut left = holding(left, &lock).unwrap().spawn().unwrap();
+        drop(lock);
+        let next = File::open(&path).unwrap();
+        assert!(next.try_lock().is_err());
+        left.kill().unwrap();
+        left.wait().unwrap();
+        next.try_lock().unwrap();
+    }
+
+    #[test]
     fn the_complaint_is_the_line_that_says_what_is_wrong() {
         let check = |said: &str, expected: Option<&str>| assert_eq!(complaint_of(said).as_deref(), expected);
         check("warning: x\nfatal: repository 'y' not found\n", Some("repository 'y' not found"));
