@@ -2,6 +2,7 @@
 
 mod apply;
 mod follow;
+mod observe;
 mod remove;
 mod wish;
 
@@ -14,22 +15,14 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use minato_resource::{Object, ResourceKey};
 use minato_sync::{Applied, Change, Context, Owner, Progress, Redactor, Target, TargetError, Token};
-use minato_task_definition::{GROUP, SERVICE_KIND, ServiceDefinition, TASK_DEFINITION_KIND, TaskDefinition};
-use serde_json::Value;
+use minato_task_definition::{GROUP, SERVICE_KIND, TASK_DEFINITION_KIND};
 
-use self::wish::Runs;
+use self::observe::predict_task_definition;
 use crate::api::{Api, Chain};
 use crate::cluster::Cluster;
-use crate::failure::{ConnectError, belongs_to, of_call, refuse_errors, refused};
-use crate::field::text;
-use crate::form::{
-    live_service, live_task_definition, predicted_service, predicted_task_definition, service_key,
-    service_wish,
-};
-use crate::plan::{Situation, check};
-use crate::revision::Revision;
+use crate::failure::{ConnectError, refused};
+use crate::form::{live_service, live_task_definition};
 use crate::revisions::Revisions;
-use crate::tags::{Ownership, Tags};
 
 /// How often a change is to be looked at: ECS throttles, and its deployments take minutes.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(3);
@@ -105,79 +98,6 @@ impl EcsTarget {
         &self.cluster.api
     }
 
-    /// The owner's active services.
-    async fn services(&self, owner: &Owner) -> Result<Vec<Value>, TargetError> {
-        let services = self.cluster.services().await.map_err(of_call(&self.place))?;
-        let is_ours = |service: &Value| {
-            let Some(name) = service.get("serviceName").and_then(Value::as_str) else { return false };
-            Tags::read(service.get("tags")).ownership(owner, &service_key(name)) == Ownership::Ours
-        };
-        Ok(services.into_iter().filter(is_ours).collect())
-    }
-
-    /// For each family, the revision that stands for it: the one that runs in these services, else the newest.
-    async fn standing_revisions(
-        &self,
-        owner: &Owner,
-        services: &[Value],
-    ) -> Result<BTreeMap<String, Revision>, TargetError> {
-        let mut found = BTreeMap::new();
-        for service in services {
-            let Some(reference) = service.get("taskDefinition").and_then(Value::as_str) else { continue };
-            let revision =
-                self.revisions.get(&self.cluster, reference).await.map_err(of_call(&self.place))?;
-            if let Some(revision) = revision.filter(|revision| revision.ownership(owner) == Ownership::Ours) {
-                found.entry(revision.family.clone()).or_insert(revision);
-            }
-        }
-        for family in &self.options.families {
-            if found.contains_key(family) {
-                continue;
-            }
-            let newest = self.revisions.newest(&self.cluster, family).await.map_err(of_call(&self.place))?;
-            if let Some(revision) = newest.filter(|revision| revision.ownership(owner) == Ownership::Ours) {
-                found.insert(family.clone(), revision);
-            }
-        }
-        Ok(found)
-    }
-
-    async fn predict_service(
-        &self,
-        desired: &Object,
-        live: Option<&Object>,
-        context: &Context,
-    ) -> Result<Option<Object>, TargetError> {
-        refuse_errors(desired, &ServiceDefinition::from_object(desired).1)?;
-        refuse_another_name(desired, "serviceName")?;
-        if live.is_none() {
-            self.refuse_anothers_service(desired.key(), &context.owner).await?;
-        }
-        let runs = self.runs(desired, live, context).await?;
-        let count_is_others = self.count_is_others(desired, live).await?;
-        let wish = service_wish(desired, runs.as_ref().map(Runs::name).as_deref(), count_is_others);
-        let predicted = predicted_service(desired, live, &wish);
-        if let (Some(live), Some(predicted)) = (live, &predicted) {
-            let spec = |object| Object::get(object, "/spec").unwrap_or(&Value::Null);
-            let situation =
-                Situation { live: spec(live), wish: &wish, predicted: spec(predicted), again: false };
-            check(&situation).map_err(|error| refused(desired.key(), error.to_string()))?;
-        }
-        Ok(predicted)
-    }
-
-    /// A service of the name may be there without being ours.
-    async fn refuse_anothers_service(&self, key: &ResourceKey, owner: &Owner) -> Result<(), TargetError> {
-        let found = self.cluster.service(&key.name).await.map_err(of_call(&self.place))?;
-        let Some(service) = found.filter(|service| text(service, "status") == "ACTIVE") else {
-            return Ok(());
-        };
-        match Tags::read(service.get("tags")).ownership(owner, key) {
-            Ownership::Others(other) => Err(belongs_to(key, &other)),
-            Ownership::Ours | Ownership::Nobodys => Ok(()),
-        }
-    }
-
     fn redacted(&self, object: &Object) -> Result<Object, TargetError> {
         let value = self.options.redactor.redact(object);
         Object::from_value(value).map_err(|error| refused(object.key(), error.to_string()))
@@ -186,21 +106,6 @@ impl EcsTarget {
 
 fn place(region: &str, cluster: &str) -> String {
     format!("ecs://{region}/{cluster}")
-}
-
-/// The name of an Object is the name that ECS knows it by.
-fn refuse_another_name(desired: &Object, field: &str) -> Result<(), TargetError> {
-    let pointer = format!("/spec/{field}");
-    match desired.text(&pointer).filter(|name| *name != desired.name()) {
-        Some(name) => {
-            let message = format!(
-                "`{field}` is {name}, but the object is named {}; give both one name",
-                desired.name()
-            );
-            Err(refused(desired.key(), message))
-        }
-        None => Ok(()),
-    }
 }
 
 fn unknown_kind(key: &ResourceKey) -> TargetError {
@@ -224,11 +129,7 @@ impl Target for EcsTarget {
         context: &Context,
     ) -> Result<Object, TargetError> {
         let predicted = match desired.kind() {
-            TASK_DEFINITION_KIND => {
-                refuse_errors(desired, &TaskDefinition::from_object(desired).1)?;
-                refuse_another_name(desired, "family")?;
-                predicted_task_definition(desired, live)
-            }
+            TASK_DEFINITION_KIND => predict_task_definition(desired, live)?,
             SERVICE_KIND => self.predict_service(desired, live, context).await?,
             _ => return Err(unknown_kind(desired.key())),
         };
