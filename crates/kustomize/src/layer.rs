@@ -315,7 +315,9 @@ impl<'files> Build<'files> {
             let state =
                 |resource: &crate::resource::Resource| (resource.value.clone(), resource.previous.len());
             let before: Vec<_> = layer.resources.as_slice().iter().map(state).collect();
-            let validators = plugin::transformer(self, root, &configuration)?;
+            let mut validators = plugin::transformer(self, root, &configuration)?;
+            // What changes nothing is no transformation.
+            validators.iter_mut().for_each(|validator| validator.step = None);
             self.apply(layer, validators)?;
             let unchanged = |(before, after): (&(serde_json::Value, usize), &crate::resource::Resource)| {
                 before.0 == after.value && before.1 == after.previous.len()

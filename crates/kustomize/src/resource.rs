@@ -161,6 +161,7 @@ impl Resource {
         self.prefixes.clone_from(&old.prefixes);
         self.suffixes.clone_from(&old.suffixes);
         self.vars.clone_from(&old.vars);
+        self.transformations.clone_from(&old.transformations);
         self.behaviour = old.behaviour;
         self.needs_hash &= old.needs_hash;
         if merge {

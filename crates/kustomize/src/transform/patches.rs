@@ -16,6 +16,7 @@ use crate::resource::Resource;
 use crate::resources::{NameIndex, Resources};
 use crate::schema::{JsonPatch, Schema};
 use crate::selector::Matcher;
+use crate::value::text;
 
 /// A patch, ready to be applied.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ pub(super) fn legacy(
     entry: &Spanned<String>,
 ) -> Result<(Patch, minato_resource::Span), Stopped> {
     let inline = manifest::read(&manifest::inline(&whole.file, &entry.value));
-    let resources = match inline {
+    let mut resources = match inline {
         Ok(resources) => resources,
         Err(_) => {
             let file = build.loader.text(root, &entry.value);
@@ -60,6 +61,7 @@ pub(super) fn legacy(
             build.manifest(&file)?
         }
     };
+    resources.iter_mut().for_each(|resource| metadata_as_text(&mut resource.value));
     Ok((
         Patch {
             text: PatchText::Merge(resources),
@@ -171,6 +173,21 @@ fn neither(file: &SourceFile, merge: &[minato_resource::Diagnostic], json: Refus
     Refusal::new("patch-text", format!("this is no {name}: {reason}"))
 }
 
+/// Kustomize copies labels and annotations of these patches as maps of text before it merges them: `null` does not remove
+/// there, and an empty map says nothing.
+fn metadata_as_text(patch: &mut Value) {
+    let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    for field in ["labels", "annotations"] {
+        match metadata.get_mut(field) {
+            Some(Value::Object(entries)) if !entries.is_empty() => {
+                entries.values_mut().for_each(|value| *value = Value::String(text(value)));
+            }
+            Some(_) => drop(metadata.shift_remove(field)),
+            None => {}
+        }
+    }
+}
+
 impl Operation for Patch {
     fn apply(&self, resources: &mut Resources, schema: &Schema) -> Result<(), Refusal> {
         match (&self.text, &self.target) {
@@ -214,6 +231,7 @@ impl Patch {
     ) -> Result<(), Refusal> {
         for resource in resources.list_mut().iter_mut().filter(|resource| target.matches(resource)) {
             let mut value = patch.value.clone();
+            metadata_as_text(&mut value);
             if let Some(fields) = value.as_object_mut() {
                 let api_version = resource.id().gvk.api_version();
                 fields.insert("apiVersion".to_owned(), Value::String(api_version));
