@@ -79,6 +79,11 @@ impl Revisions {
         known.insert(revision.name.clone(), revision.clone());
     }
 
+    /// Asks for a revision again when it is needed next.
+    pub(crate) fn forget(&self, revision: &Revision) {
+        self.known().remove(&revision.name);
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Revision>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

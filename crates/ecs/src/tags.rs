@@ -107,12 +107,6 @@ impl Tags {
         self.0.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
     }
 
-    /// Without the tags of [`Self::owners_keys`].
-    pub(crate) fn without_owner(&self) -> Self {
-        let rest = self.0.iter().filter(|(key, _)| !Self::owners_keys().contains(&key.as_str()));
-        Self(rest.map(|(key, value)| (key.clone(), value.clone())).collect())
-    }
-
     /// The names of the tags that make a resource somebody's.
     pub(crate) fn owners_keys() -> [&'static str; 2] {
         [TRACKING_ANNOTATION, CONTENT]

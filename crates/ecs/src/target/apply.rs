@@ -58,6 +58,8 @@ impl EcsTarget {
         if missing.is_empty() {
             return Ok(revision);
         }
+        // Should the answer get lost, the tags are not what is remembered.
+        self.revisions.forget(&revision);
         self.cluster.tag(&revision.arn, &missing).await.map_err(of_object(&self.place, key))?;
         let revision = Revision { tags: revision.tags.with(&missing), ..revision };
         self.revisions.remember(&revision);

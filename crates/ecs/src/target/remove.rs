@@ -40,8 +40,8 @@ impl EcsTarget {
             .retain(|revision| revision.family == key.name && revision.ownership(owner) == Ownership::Ours);
         standing.dedup_by(|left, right| left.arn == right.arn);
         for revision in standing {
+            self.revisions.forget(&revision);
             self.cluster.untag(&revision.arn, &Tags::owners_keys()).await.map_err(failed())?;
-            self.revisions.remember(&Revision { tags: revision.tags.without_owner(), ..revision });
         }
         Ok(())
     }
