@@ -7,7 +7,8 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use minato_runtime::{
-    ContainerSpec, ControlError, Engine, ExecSpec, ExecStdio, ExitOutcome, Limits, Shim, StartError, State,
+    ContainerSpec, ControlError, Engine, ExecSpec, ExecStdio, ExitOutcome, Limits, Shim, Signal, StartError,
+    State,
 };
 use support::{Bench, Missing, eventually, exec, need_program, nothing_is_left, run, shell};
 
@@ -83,6 +84,9 @@ fn its_failures_are_typed() -> Result<(), Missing> {
     assert!(matches!(start_failure(&shim, &spec), StartError::UnknownUser { .. }));
     assert!(matches!(start_failure(&shim, &ExecSpec::new(vec![])), StartError::InvalidSpec { .. }));
     assert!(exec(&shim, &shell("true")).0.success(), "the shim goes on");
+    shim.signal(Signal::KILL).unwrap();
+    let ended = || matches!(shim.state().unwrap(), State::Exited(_));
+    eventually("the container ends, whatever could not be run beside it", ended);
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use libcontainer::error::LibcontainerError;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::engine::{Addition, Engine, Stdio};
 use super::program::{Program, Report, Rules};
@@ -23,6 +24,8 @@ use crate::outcome::StartError;
 
 /// libcontainer's own name for the one container in its folder; never seen outside.
 const NAME: &str = "container";
+/// How libcontainer names its processes until they execute a program.
+const UNBORN: &str = "youki:";
 
 /// The state of one container made by libcontainer.
 pub(super) struct Embedded {
@@ -90,11 +93,31 @@ impl Engine for Embedded {
         let tenant = self.builder(program, &report, stdio)?.as_tenant();
         let made = tenant.with_container_args(args).with_cwd(Some(cwd)).with_detach(true).build();
         match (report.read(), made) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(refused(error)),
+            (Some(error), _) => {
+                collect_unborn();
+                Err(error)
+            }
+            (None, Err(error)) => {
+                collect_unborn();
+                Err(refused(error))
+            }
             (None, Ok(pid)) => {
                 u32::try_from(pid.as_raw()).map_err(|error| StartError::Engine { reason: error.to_string() })
             }
+        }
+    }
+}
+
+/// Waits for processes that did not become their program, which libcontainer leaves. As long as they can be waited for,
+/// the container's namespace of processes is not empty, and its first process can't end.
+fn collect_unborn() {
+    let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    for pid in children.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
+        if name.starts_with(UNBORN) {
+            // It has said why and is about to end.
+            let _ended = kill_process(pid, Signal::KILL);
+            let _collected = waitpid(Some(pid), WaitOptions::empty());
         }
     }
 }
