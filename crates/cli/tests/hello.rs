@@ -5,10 +5,10 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::http::{get, page};
-use support::machine::Machine;
+use support::machine::{Machine, Running};
 use support::parts::{Part, present, repository};
 
 #[test]
@@ -72,20 +72,57 @@ fn watch_deploys_what_is_saved_and_interrupting_it_stops_nothing() {
     }
     let (machine, hello) = (Machine::new(), copy_of_hello());
     let address = machine.up(hello.path());
-    let mut watch = machine.start(&[Path::new("up"), Path::new("--watch"), hello.path()], &[]);
+    let watch = machine.start(&[Path::new("up"), Path::new("--watch"), hello.path()], &[]);
     edit(&hello.path().join("page.html"), "Hello from", "Good night from");
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while !page(&address, "/").contains("Good night from") {
-        assert!(watch.is_running(), "--watch ended by itself: {}", watch.wait());
-        assert!(std::time::Instant::now() < deadline, "not deployed: {}", watch.kill());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let watch = until(watch, "the new page", || page(&address, "/").contains("Good night from"));
     machine.look();
     watch.interrupt();
     watch.wait();
     assert!(page(&address, "/").contains("Good night from"), "still served after Ctrl-C");
     machine.minato(&["delete", "--all"]).expect(0);
     machine.assert_nothing_is_left();
+}
+
+#[test]
+fn watch_leaves_a_bad_version_as_soon_as_it_is_mended() {
+    if !present("watch_leaves_a_bad_version_as_soon_as_it_is_mended", &[Part::Root]) {
+        return;
+    }
+    let (machine, hello) = (Machine::new(), copy_of_hello());
+    let address = machine.up(hello.path());
+    let watch = machine.start(&[Path::new("up"), Path::new("--watch"), hello.path()], &[]);
+    // Never ready, and long given time for it: nobody would wait for its end.
+    let (dockerfile, before) = (hello.path().join("Dockerfile"), machine.look().named("/server").len());
+    edit(
+        &dockerfile,
+        "--start-period=5s --retries=3 CMD [\"/server\", \"health\"]",
+        "--start-period=600s CMD [\"/nothing\"]",
+    );
+    let bad = || machine.look().named("/server").len() > before;
+    let watch = until(watch, "a replica of the bad version", bad);
+    edit(
+        &dockerfile,
+        "--start-period=600s CMD [\"/nothing\"]",
+        "--start-period=5s --retries=3 CMD [\"/server\", \"health\"]",
+    );
+    edit(&dockerfile, "VERSION=1", "VERSION=2");
+    let watch = until(watch, "the mended version", || page(&address, "/").contains("This is version 2"));
+    watch.interrupt();
+    watch.wait();
+    machine.minato(&["delete", "--all"]).expect(0);
+    machine.assert_nothing_is_left();
+}
+
+/// Waits, as long as `--watch` runs.
+fn until(mut watch: Running, what: &str, is_so: impl Fn() -> bool) -> Running {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        if !watch.is_running() || Instant::now() > deadline {
+            panic!("{what} never happened: {}", watch.kill());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    watch
 }
 
 fn edit(file: &Path, from: &str, to: &str) {

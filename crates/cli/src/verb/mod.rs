@@ -5,6 +5,7 @@ pub mod check;
 pub mod delete;
 pub mod diff;
 pub mod exec;
+mod follow;
 pub mod history;
 pub mod images;
 pub mod live;

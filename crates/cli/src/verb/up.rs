@@ -12,48 +12,21 @@ use crate::exit::Failure;
 use crate::findings;
 use crate::images::{self, Deployable};
 use crate::machine::{self, Machine};
-use crate::print::{self, Printer, style, styled};
+use crate::print::{self, Printer};
 use crate::repository::Repository;
-use crate::watch::Changes;
 
 /// How long one `up` waits for another of the same application.
 const LOCK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30 * 60);
 
 pub async fn run(machine: &Machine, printer: &Printer, arguments: &UpArguments) -> Result<(), Failure> {
     if arguments.watch {
-        return follow_changes(machine, printer, arguments).await;
+        return super::follow::changes(printer, arguments).await;
     }
     let name = deploy(machine, printer, arguments).await?;
     if printer.is_live() && !arguments.detach {
         return super::live::run(machine, printer, &Filter::application(name)).await;
     }
     Ok(())
-}
-
-/// Deploys again after each change. A version that fails is said and leaves the old one serving: the next change may
-/// mend it. Ctrl-C ends the watching, never the containers.
-async fn follow_changes(
-    machine: &Machine,
-    printer: &Printer,
-    arguments: &UpArguments,
-) -> Result<(), Failure> {
-    let mut changes = Changes::of(&arguments.repository.directory)?;
-    loop {
-        if let Err(failure) = deploy(machine, printer, arguments).await {
-            print::failure(printer, &failure);
-        }
-        printer.line(&styled(
-            style::FAINT,
-            "watching for changes; Ctrl-C ends the watching, `minato delete` the containers",
-        ));
-        tokio::select! {
-            changed = changes.next() => match changed {
-                Some(path) => printer.line(&format!("{} changed", path.display())),
-                None => return Ok(()),
-            },
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        }
-    }
 }
 
 /// One time through: read, check, build, sync. Gives the application's name.
