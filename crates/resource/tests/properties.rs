@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use minato_resource::document::{Comments, Data, Node, read_json, read_yaml};
+use minato_resource::document::{Comments, Data, Dialect, Node, read_json, read_yaml, read_yaml_as};
+use minato_resource::patch::{JsonPatch, MergeSchema, json_patch, merge_patch, strategic_merge};
 use minato_resource::{Diagnostic, SourceFile, emit, parse_yaml};
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value};
@@ -92,6 +93,8 @@ proptest! {
         let file = Arc::new(SourceFile::new("a.yaml", text));
         let (documents, diagnostics) = read_yaml(&file);
         check(&file, &documents, &diagnostics);
+        let (documents, diagnostics) = read_yaml_as(&file, Dialect::Kustomize);
+        check(&file, &documents, &diagnostics);
         let (documents, diagnostics) = read_json(&file, Comments::Allowed);
         check(&file, &documents, &diagnostics);
         parse_yaml(&file);
@@ -111,5 +114,22 @@ proptest! {
         let (documents, diagnostics) = read_json(&Arc::new(SourceFile::new("a.json", text.clone())), Comments::Refused);
         prop_assert!(diagnostics.is_empty(), "{text}");
         prop_assert_eq!(documents[0].to_value(), value, "{}", text);
+    }
+
+    #[test]
+    fn any_patch_ends_without_a_panic(target in value(), patch in value(), kind in "Pod|Service|Thing") {
+        let named = |value: &Value| {
+            let mut object = serde_json::json!({"apiVersion": "v1", "kind": kind, "metadata": value, "spec": value});
+            object["spec"] = serde_json::json!({"containers": value, "ports": [value, value]});
+            object
+        };
+        for (target, patch) in [(target.clone(), patch.clone()), (named(&target), named(&patch))] {
+            drop(strategic_merge(&mut target.clone(), &patch, MergeSchema::built_in()));
+            merge_patch(&mut target.clone(), &patch);
+            if let Ok(patch) = JsonPatch::from_value(&patch) {
+                drop(json_patch(&mut target.clone(), &patch));
+            }
+            drop(MergeSchema::from_openapi(&serde_json::json!({"definitions": {"a": patch}})));
+        }
     }
 }
