@@ -90,6 +90,11 @@ impl Resource {
         });
     }
 
+    /// True when Kustomize has written notes of its own among the annotations by now, so that there are annotations.
+    pub(crate) fn has_notes(&self) -> bool {
+        !self.previous.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty() || self.needs_hash
+    }
+
     /// Kind and name as they were written, before any transformation.
     pub(crate) fn original_kind(&self) -> &str {
         self.previous.first().map_or(&self.id.gvk.kind, |previous| &previous.kind)

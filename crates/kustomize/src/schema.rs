@@ -88,6 +88,11 @@ impl JsonPatch {
         self.count == 0
     }
 
+    /// True when all annotations of a resource are put, replaced or removed at once.
+    pub(crate) fn takes_all_annotations(&self) -> bool {
+        self.operations.paths().any(|path| matches!(path, "/metadata" | "/metadata/annotations"))
+    }
+
     pub(crate) fn apply(&self, value: &mut Value) -> Result<(), Refusal> {
         patch::json_patch(value, &self.operations).map_err(|error| Refusal::new("patch", error.to_string()))
     }

@@ -321,11 +321,37 @@ fn apply_json(
 ) -> Result<(), Refusal> {
     for resource in resources.list_mut().iter_mut().filter(|resource| target.matches(resource)) {
         before(resource);
-        patch.apply(&mut resource.value).map_err(|refusal| Refusal {
-            message: format!("`{}`: {}", resource.id(), refusal.message),
-            ..refusal
+        let noted = resource.has_notes();
+        with_annotations(&mut resource.value, noted, |value| patch.apply(value)).map_err(|refusal| {
+            Refusal { message: format!("`{}`: {}", resource.id(), refusal.message), ..refusal }
         })?;
+        // Kustomize puts the names that it noted back, and not where the resource came from.
+        if patch.takes_all_annotations() {
+            resource.origin = None;
+            resource.transformations.clear();
+        }
         resource.refresh();
+    }
+    Ok(())
+}
+
+/// Changes a value that has annotations as far as Kustomize knows, when it has notes among them. Without any of the
+/// user's there are none in the end.
+fn with_annotations(
+    value: &mut Value,
+    noted: bool,
+    change: impl FnOnce(&mut Value) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let fields = value.get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(fields) = fields.filter(|fields| noted && !fields.contains_key("annotations")) {
+        fields.insert("annotations".to_owned(), Value::Object(serde_json::Map::new()));
+    }
+    change(value)?;
+    let fields = value.get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(fields) =
+        fields.filter(|fields| fields.get("annotations").is_some_and(crate::value::is_empty))
+    {
+        fields.shift_remove("annotations");
     }
     Ok(())
 }

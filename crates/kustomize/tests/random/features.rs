@@ -2,7 +2,7 @@
 //!
 //! Labels and annotations that a transformer makes have a name of their own each time: within Kustomize, those that one
 //! transformer makes in several places of an object are one node, and changing one of them later changes all. Minato does
-//! not follow it there, nor where a JSON patch replaces all annotations, among which Kustomize keeps notes of its own.
+//! not follow it there.
 
 use serde_json::{Value, json};
 
@@ -250,6 +250,8 @@ fn strategic(chance: &mut Chance) -> String {
 fn json_patch(chance: &mut Chance) -> String {
     let patches = [
         "- op: add\n  path: /metadata/labels\n  value: {a/b: \"1\", app: web}\n",
+        "- op: add\n  path: /metadata/annotations/new\n  value: \"1\"\n",
+        "- op: add\n  path: /metadata/annotations\n  value: {a/b: \"1\"}\n",
         "- op: replace\n  path: /spec/template/spec/containers/0/image\n  value: replaced:1\n",
         "- op: add\n  path: /spec/template/spec/containers/-\n  value: {name: more, image: more}\n",
         "- op: test\n  path: /kind\n  value: Deployment\n- op: add\n  path: /spec/paused\n  value: true\n",
