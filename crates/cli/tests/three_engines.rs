@@ -4,19 +4,26 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use support::application::Version;
 use support::engine::{Deployer, Ecs, Engine, Kubernetes, ThisMachine};
 use support::machine::{Machine, Run};
 use support::parts::{Part, present};
 use support::shop::Shop;
 
-/// What each step must say, on each engine: exit code, and what `status` says afterwards.
-const STORY: [(&str, i32, &str, &str); 5] = [
-    ("sync", 0, "Synced", "Healthy"),
-    ("sync again", 0, "Synced", "Healthy"),
-    ("sync a change", 0, "Synced", "Healthy"),
-    ("sync a bad change", 1, "Synced", "Healthy"),
-    ("rollback", 0, "Synced", "Healthy"),
+/// What each step must say, on each engine: its exit code, what `status` says of the whole and of each object afterwards,
+/// and the exit code of `diff`.
+const STORY: [(&str, i32, &str, &str, i32); 7] = [
+    ("sync", 0, "Synced Healthy", "Synced Healthy", 0),
+    ("sync again", 0, "Synced Healthy", "Synced Healthy", 0),
+    ("sync a change", 0, "Synced Healthy", "Synced Healthy", 0),
+    ("sync a bad change", 1, "Synced Healthy", "Synced Healthy", 1),
+    ("rollback", 0, "Synced Healthy", "Synced Healthy", 1),
+    ("sync a bad change that stays", 1, "Synced Degraded", "Synced Degraded, Synced Healthy", 0),
+    ("sync a good one", 0, "Synced Healthy", "Synced Healthy", 0),
 ];
 
 #[test]
@@ -54,10 +61,12 @@ fn tell(machine: &Machine, engine: &mut dyn Engine) {
     let deployer = Deployer::new(machine, engine);
     let mut told = Vec::new();
     let mut tell = |step: &'static str, run: &Run| {
-        let status = deployer.status();
-        let words = |field: &str| status[field].as_str().unwrap_or("?").to_owned();
         eprintln!("{step}: {run}");
-        told.push((step, run.code, words("sync"), words("health")));
+        let status = deployer.status();
+        let objects: BTreeSet<String> = status["objects"].as_array().unwrap().iter().map(words).collect();
+        let objects: Vec<String> = objects.into_iter().collect();
+        let diff = deployer.run(&["diff", "shop"]);
+        told.push((step, run.code, words(&status), objects.join(", "), diff.code));
     };
 
     tell("sync", &deployer.sync(&file));
@@ -74,9 +83,26 @@ fn tell(machine: &Machine, engine: &mut dyn Engine) {
     tell("sync a bad change", &bad);
     tell("rollback", &deployer.run(&["rollback", "shop"]));
 
-    let expected = STORY.map(|(step, code, sync, health)| (step, code, sync.to_owned(), health.to_owned()));
+    shop.commit(&version("4").behaving("crash-at-start"));
+    let stays = text_without_rollback(&shop.application(&engine.destination()));
+    tell("sync a bad change that stays", &deployer.sync(&shop.written("application.yaml", &stays)));
+    shop.commit(&version("5"));
+    tell("sync a good one", &deployer.sync(&file));
+
+    let expected = STORY
+        .map(|(step, code, whole, objects, diff)| (step, code, whole.to_owned(), objects.to_owned(), diff));
     assert_eq!(told, expected);
-    assert_eq!(deployer.results(), ["healthy", "healthy", "failed", "healthy"], "in the history");
+    let results = ["healthy", "healthy", "failed", "healthy", "failed", "healthy"];
+    assert_eq!(deployer.results(), results, "in the history");
     deployer.run(&["delete", "shop"]).expect(0);
     deployer.run(&["status", "shop"]).expect(2);
+}
+
+/// Of an application or one of its objects: `Synced Healthy`.
+fn words(of: &Value) -> String {
+    ["sync", "health"].map(|field| of[field].as_str().unwrap_or("?")).join(" ")
+}
+
+fn text_without_rollback(application: &str) -> String {
+    application.replacen("metadata:\n", "metadata:\n  annotations: {minato.dev/rollback: \"off\"}\n", 1)
 }
