@@ -14,6 +14,8 @@ const QUIET: Duration = Duration::from_millis(150);
 /// Tells when something below a folder changed.
 pub struct Changes {
     events: UnboundedReceiver<PathBuf>,
+    /// A change that was seen and not given yet.
+    seen: Option<PathBuf>,
     _watcher: RecommendedWatcher,
 }
 
@@ -31,16 +33,19 @@ impl Changes {
         watcher
             .watch(folder, RecursiveMode::Recursive)
             .with_context(|| format!("{} can't be watched", folder.display()))?;
-        Ok(Changes { events, _watcher: watcher })
+        Ok(Changes { events, seen: None, _watcher: watcher })
     }
 
-    /// Waits for a change, and then until no further one comes. Gives a file that changed.
+    /// Waits for a change, and then until no further one comes. Gives a file that changed. Nothing is lost when the
+    /// waiting is given up.
     pub async fn next(&mut self) -> Option<PathBuf> {
-        let mut path = self.events.recv().await?;
-        while let Ok(Some(next)) = tokio::time::timeout(QUIET, self.events.recv()).await {
-            path = next;
+        if self.seen.is_none() {
+            self.seen = Some(self.events.recv().await?);
         }
-        Some(path)
+        while let Ok(Some(next)) = tokio::time::timeout(QUIET, self.events.recv()).await {
+            self.seen = Some(next);
+        }
+        self.seen.take()
     }
 }
 
@@ -68,6 +73,17 @@ mod tests {
         let mut changes = Changes::of(folder.path()).unwrap();
         std::fs::write(folder.path().join(".git/index"), "x").unwrap();
         std::fs::write(folder.path().join("a"), "x").unwrap();
+        assert_eq!(changes.next().await.unwrap(), folder.path().join("a"));
+    }
+
+    #[tokio::test]
+    async fn a_change_outlives_the_waiting_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut changes = Changes::of(folder.path()).unwrap();
+        std::fs::write(folder.path().join("a"), "x").unwrap();
+        while changes.seen.is_none() {
+            let _given_up = tokio::time::timeout(Duration::from_millis(1), changes.next()).await;
+        }
         assert_eq!(changes.next().await.unwrap(), folder.path().join("a"));
     }
 }
