@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use fail_points::{Order, fail_points};
 use support::machine::Machine;
@@ -57,7 +58,7 @@ fn kill_at(point: &str) {
     let sync = || machine.minato(&[Path::new("sync"), Path::new("-f"), &file]);
     order.give(point);
     let killed = sync();
-    assert!(order.victim().is_some(), "{point} was not reached: {killed}");
+    assert!(order.await_victim(Duration::from_secs(5)).is_some(), "{point} was not reached: {killed}");
     sync().expect(0);
     machine.minato(&["status", "shop"]).expect(0).says("ConfigMap a");
     let left: Vec<_> = fs::read_dir(machine.data().join("sources")).unwrap().flatten().collect();

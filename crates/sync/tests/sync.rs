@@ -7,7 +7,10 @@ mod stage;
 use std::time::Duration;
 
 use minato_resource::Object;
-use minato_sync::{DeleteRequest, NoPins, Outcome, Retry, Seams, SyncError, Verdict, delete, status, sync};
+use minato_sync::{
+    DeleteRequest, Health, NoPins, ObjectState, Outcome, Retry, Seams, SyncError, Verdict, delete, status,
+    sync,
+};
 use serde_json::json;
 use stage::{Stage, config, deployed, object, secret, web};
 
@@ -196,4 +199,15 @@ async fn every_verb_asks_again_as_the_policy_says() {
     stage.target.fail_next(6);
     delete(&stage.seams(), &request(Some(retry))).await.unwrap();
     assert_eq!(stage.target.log().last().unwrap(), "delete Deployment web");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_unfinished_operation_has_made_is_neither_extra_nor_healthy() {
+    let stage = Stage::default();
+    let objects = [web("1", "never"), config("a")];
+    let unfinished = tokio::time::timeout(Duration::from_secs(5), stage.sync("r1", &objects)).await;
+    assert!(unfinished.is_err(), "it waits for the Deployment");
+    let status = status(&stage.seams(), &stage.application).await.unwrap();
+    assert_eq!(status.health, Health::Progressing);
+    assert!(status.objects.iter().all(|object| object.state == ObjectState::Synced), "{status:?}");
 }

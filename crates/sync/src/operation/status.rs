@@ -8,7 +8,7 @@ use crate::application::{Application, Retry};
 use crate::compare::{Compared, ObjectState};
 use crate::health::Health;
 use crate::owner::Owner;
-use crate::store::{Operation, Revision, Verdict};
+use crate::store::{Operation, OperationKind, Revision, Verdict};
 use crate::target::{Applied, Cause, Context};
 
 /// How an Application stands.
@@ -51,7 +51,8 @@ pub async fn status(seams: &Seams<'_>, application: &Application) -> Result<Stat
         return Err(SyncError::NoSuchApplication { name: name.clone() });
     };
     let history = seams.store.history(name).await?;
-    let applied = history.first().map(|newest| newest.content.applied.clone()).unwrap_or_default();
+    let under_way = record.operation.as_ref().filter(|operation| is_bringing_out(operation));
+    let applied = newest_changes(&history, under_way);
     let revision = standing(&history).cloned();
     let context = context(Owner::new(name.clone()), revision.as_ref(), &applied);
     let (comparison, problems) = observe_remembered(seams, application, &context).await?;
@@ -59,6 +60,7 @@ pub async fn status(seams: &Seams<'_>, application: &Application) -> Result<Stat
     for compared in &comparison.objects {
         let applied = applied.iter().find(|applied| applied.key == compared.key);
         let retry = application.sync_policy.retry.as_ref();
+        let compared = &Compared { key: compared.key.clone(), state: state_of(compared, under_way) };
         let mut status = object_status(seams, retry, compared, applied).await?;
         if let Some(problem) = problems.iter().find(|problem| problem.key() == Some(&compared.key)) {
             status.message.get_or_insert_with(|| problem.to_string());
@@ -72,6 +74,35 @@ pub async fn status(seams: &Seams<'_>, application: &Application) -> Result<Stat
         objects,
         operation: record.operation,
     })
+}
+
+fn is_bringing_out(operation: &Operation) -> bool {
+    operation.kind != OperationKind::Delete && !operation.phase.is_finished()
+}
+
+/// The newest change of each Object, those of an operation under way included.
+fn newest_changes(history: &[Revision], under_way: Option<&Operation>) -> Vec<Applied> {
+    let under_way = under_way.map(|operation| operation.applied.clone()).unwrap_or_default();
+    let known = history.first().map(|newest| newest.content.applied.clone()).unwrap_or_default();
+    let mut changes: Vec<Applied> =
+        known.into_iter().filter(|known| under_way.iter().all(|newer| newer.key != known.key)).collect();
+    changes.extend(under_way);
+    changes
+}
+
+/// What an operation under way has made is in no revision yet, and yet nothing that is too much.
+fn state_of(compared: &Compared, under_way: Option<&Operation>) -> ObjectState {
+    match (&compared.state, under_way) {
+        (ObjectState::Extra, Some(operation))
+            if operation.applied.iter().any(|applied| applied.key == compared.key) =>
+        {
+            ObjectState::Synced
+        }
+        (ObjectState::Extra, Some(operation)) if operation.intended.contains(&compared.key) => {
+            ObjectState::OutOfSync { differences: Vec::new() }
+        }
+        (state, _) => state.clone(),
+    }
 }
 
 /// The revision whose Objects are in place: the newest one, or the one that was brought back after it.
