@@ -226,3 +226,30 @@ fn clock<B>(response: &Response<B>) -> Timestamp {
     let parsed = date.and_then(|text| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok());
     parsed.unwrap_or_else(Timestamp::now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+        let silent = std::future::pending::<Result<(), ApiError>>();
+        let error = in_time(silent).await.unwrap_err();
+        assert_eq!(error.to_string(), "no answer within 90 s");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_its_limit() {
+        let response = || Response::new(Body::from(vec![b'x'; 100]));
+        assert_eq!(read(response(), 100).await.unwrap().len(), 100);
+        let error = read(response(), 99).await.unwrap_err();
+        assert_eq!(error.to_string(), "the answer is longer than 99 bytes");
+    }
+
+    #[test]
+    fn the_servers_clock_counts() {
+        let at = |date: &str| clock(&Response::builder().header("date", date).body(()).unwrap());
+        assert_eq!(at("Thu, 01 Jan 2026 01:00:00 GMT").to_string(), "2026-01-01T01:00:00Z");
+        assert!(at("yesterday").as_second() > 0);
+    }
+}

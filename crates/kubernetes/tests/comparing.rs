@@ -184,6 +184,26 @@ async fn a_kind_that_may_not_be_listed_everywhere_is_listed_in_the_namespace() {
 }
 
 #[tokio::test]
+async fn odd_answers_of_a_server_are_told_and_end() {
+    let stage = Stage::new().await;
+    let fault = |path, body, times| Fault { method: "GET", path, code: 200, body, times };
+    let check = |error: TargetError, expected: &str| {
+        assert!(
+            matches!(&error, TargetError::Broken { .. }) && error.to_string().contains(expected),
+            "{error}"
+        );
+    };
+    stage.cluster.fail(fault("/apis", json!({"kind": "APIGroupList", "groups": []}), 1));
+    check(stage.again().await.live(&owner()).await.unwrap_err(), "Kubernetes 1.27 or later is needed");
+    let endless = json!({"metadata": {"continue": "more"}, "items": []});
+    stage.cluster.fail(fault("/configmaps", endless, usize::MAX));
+    check(stage.target.live(&owner()).await.unwrap_err(), "does not end after 1000 pages");
+    let stage = Stage::new().await;
+    stage.cluster.fail(fault("/configmaps", json!({"items": {"not": "a list"}}), 1));
+    check(stage.target.live(&owner()).await.unwrap_err(), "not a list");
+}
+
+#[tokio::test]
 async fn what_this_sync_makes_first_is_not_missed() {
     let stage = Stage::new().await;
     let definition =
@@ -203,6 +223,10 @@ async fn what_this_sync_makes_first_is_not_missed() {
         stage.target.predict(desired, None, &context).await.unwrap();
     }
     assert_eq!(stage.cluster.writes(), [""; 0]);
+    // A new schema counts a moment after it was applied.
+    let misfit =
+        json!({"message": "failed to create typed patch object: .spec.owner: field not declared in schema"});
+    stage.cluster.fail(Fault { method: "PATCH", path: "/shops/x", code: 500, body: misfit, times: 2 });
     for desired in [&definition, &shop, &namespace, &settings] {
         stage.target.apply(desired, &context).await.unwrap();
     }

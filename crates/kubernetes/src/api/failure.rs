@@ -139,16 +139,19 @@ impl ApiError {
 impl Refusal {
     /// Whether the same request may work a little later.
     pub(crate) fn may_pass(&self) -> bool {
-        // A typed object that does not fit its schema is the caller's mistake, though it is answered with 500.
-        let misfit = self.message.contains("failed to create typed patch object")
-            || self.message.contains("field not declared in schema");
         match self.code {
-            429 | 500..=599 => !misfit,
+            429 | 500..=599 => !self.is_misfit(),
             // Somebody wrote at the same time, or the controller that makes it has not come to it yet.
             409 => self.reason != "AlreadyExists",
             403 => self.message.contains("error looking up service account"),
             _ => false,
         }
+    }
+
+    /// The object has a field that its schema does not know: the caller's mistake, though it is answered with 500.
+    pub(crate) fn is_misfit(&self) -> bool {
+        let texts = ["failed to create typed patch object", "field not declared in schema", "unknown field"];
+        texts.iter().any(|text| self.message.contains(text))
     }
 
     /// The server's sentence with its reason and what to do next.
@@ -167,7 +170,7 @@ impl Refusal {
     }
 
     fn hint(&self) -> Option<&'static str> {
-        if self.message.contains("not declared in schema") || self.message.contains("unknown field") {
+        if self.is_misfit() {
             return Some("correct the field's name, or remove it");
         }
         match self.code {

@@ -10,12 +10,15 @@ use super::KubernetesTarget;
 use super::predict::{is_made_by, told, unknown};
 use crate::adoption::adopted;
 use crate::api::{Answer, ApiError, JSON};
-use crate::discovery::Kind;
+use crate::discovery::{Kind, defined_by};
 use crate::handle::Handle;
 use crate::normal::has_marks;
 
 /// How long a kind whose definition was just applied may take to be served.
 const KIND_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a definition's new schema may take to count.
+const SCHEMA_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long an object that is made anew may take to go.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(60);
@@ -40,10 +43,11 @@ impl KubernetesTarget {
             self.clear(&path, desired, context).await?;
         }
         let body = self.body(desired, &context.owner);
-        let mut answer = self.put(&path, desired, &body).await?;
+        let mut answer = self.put(&path, desired, &body, context).await?;
         fail::fail_point!("kubernetes.object.applied");
         if let Some(fields) = adopted(&answer.value, self.manager()) {
-            answer = self.adopt(&path, desired, &body, &answer.value, &fields).await?;
+            self.adopt(&path, desired, &answer.value, &fields).await?;
+            answer = self.put(&path, desired, &body, context).await?;
         }
         if answer.value.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()) {
             let message = "it is still being deleted".to_owned();
@@ -57,20 +61,19 @@ impl KubernetesTarget {
         Ok(Applied { key: key.clone(), identity: handle.uid.clone(), token: handle.token() })
     }
 
-    /// Takes over the fields of a tool that was used before, then applies once more: what Git does not have goes.
+    /// Takes over the fields of a tool that was used before. Applied once more after that, what Git does not have goes.
     async fn adopt(
         &self,
         path: &str,
         desired: &Object,
-        body: &Value,
         applied: &Value,
         fields: &Value,
-    ) -> Result<Answer, TargetError> {
+    ) -> Result<(), TargetError> {
         let version =
             applied.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         self.api.set_managers(path, version, fields).await.map_err(|error| told(error, desired))?;
         fail::fail_point!("kubernetes.object.adopted");
-        self.put(path, desired, body).await
+        Ok(())
     }
 
     /// The Object's kind. One that this sync defines is waited for.
@@ -88,25 +91,39 @@ impl KubernetesTarget {
     }
 
     /// Applies, making the Application's namespace where that is asked for and needed.
-    async fn put(&self, path: &str, desired: &Object, body: &Value) -> Result<Answer, TargetError> {
-        let applied = self.put_when_served(path, body).await;
+    async fn put(
+        &self,
+        path: &str,
+        desired: &Object,
+        body: &Value,
+        context: &Context,
+    ) -> Result<Answer, TargetError> {
+        let defined = defined_by(&context.desired, desired.key()).is_some();
+        let applied = self.put_when_served(path, body, defined).await;
         match applied {
             Err(error) if self.needs_namespace(&error, desired) => {
                 self.create_namespace(desired).await?;
-                self.put_when_served(path, body).await
+                self.put_when_served(path, body, defined).await
             }
             applied => applied,
         }
         .map_err(|error| told(error, desired))
     }
 
-    /// Discovery tells of a new kind a moment before the server answers for it: with 404, and no object's name.
-    async fn put_when_served(&self, path: &str, body: &Value) -> Result<Answer, ApiError> {
-        let deadline = tokio::time::Instant::now() + KIND_LIMIT;
+    /// Discovery tells of a new kind a moment before the server answers for it: with 404, and no object's name. And a
+    /// definition that was just applied counts a moment later.
+    async fn put_when_served(&self, path: &str, body: &Value, defined: bool) -> Result<Answer, ApiError> {
+        let start = tokio::time::Instant::now();
         loop {
             let applied = self.api.apply(path, self.manager(), false, body).await;
-            let early = matches!(&applied, Err(ApiError::Refused(refusal)) if refusal.code == 404 && refusal.kind.is_empty());
-            if !early || tokio::time::Instant::now() >= deadline {
+            let limit = match &applied {
+                Err(ApiError::Refused(refusal)) if refusal.code == 404 && refusal.kind.is_empty() => {
+                    KIND_LIMIT
+                }
+                Err(ApiError::Refused(refusal)) if defined && refusal.is_misfit() => SCHEMA_LIMIT,
+                _ => return applied,
+            };
+            if start.elapsed() >= limit {
                 return applied;
             }
             tokio::time::sleep(PAUSE).await;

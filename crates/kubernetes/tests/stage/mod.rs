@@ -48,6 +48,15 @@ impl Stage {
         self.as_user("{token: hush}").await
     }
 
+    /// Another target of the same cluster, for an Application in this namespace, which it makes when it is missing.
+    pub async fn another(&self, namespace: &str) -> KubernetesTarget {
+        let change = |options: &mut Options| {
+            options.namespace = namespace.to_owned();
+            options.create_namespace = true;
+        };
+        connect(&self.address, &self.folder, "{token: hush}", change).await.unwrap()
+    }
+
     /// A target with these credentials (YAML of a kubeconfig's user).
     pub async fn as_user(&self, user: &str) -> KubernetesTarget {
         connect(&self.address, &self.folder, user, |_| {}).await.unwrap()
