@@ -4,14 +4,12 @@ use minato_resource::{SourceFile, parse_json, parse_yaml};
 use minato_task_definition::DocumentKind;
 
 use crate::configuration::Configuration;
+use crate::kustomization::{is_kustomization, kustomization_in};
 use crate::path::{PathError, RelativePath};
 use crate::tree::{EntryKind, Listing, Tree, TreeError};
 
 /// The folder that is taken when nothing else says what to deploy.
 const MANIFESTS_FOLDER: &str = "k8s";
-
-/// Names under which `kubectl` knows a kustomization.
-const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// The largest file that is looked into for an Application or an ECS document, in bytes. ECS takes 64 KiB.
 const MAX_LOOK: usize = 1024 * 1024;
@@ -28,6 +26,8 @@ pub enum Deployment {
         /// Whether folders in it count.
         recurse: bool,
     },
+    /// A folder with a kustomization.
+    Kustomization(RelativePath),
     /// ECS documents: a task definition, and the service that runs it if there is one.
     Ecs(Vec<RelativePath>),
     /// Only a Dockerfile.
@@ -62,13 +62,19 @@ pub enum DiscoverError {
     },
     /// It needs a renderer that is not there yet.
     #[error(
-        "{path}: {what} are not rendered yet; name plain manifests with `path` in the Application, or with `deploy: PATH` in minato.yaml"
+        "{path}: Helm charts are not rendered yet; name plain manifests or a kustomization with `path` in the Application, or with `deploy: PATH` in minato.yaml"
     )]
-    NotRendered {
+    Chart {
         /// The file.
         path: RelativePath,
-        /// `kustomizations`, `Helm charts`.
-        what: &'static str,
+    },
+    /// A kustomization among manifests: its resources would be taken for manifests of their own.
+    #[error(
+        "{path}: this is a kustomization among plain manifests; name its folder with `path` in the Application, or with `deploy: PATH` in minato.yaml"
+    )]
+    KustomizationInside {
+        /// The file.
+        path: RelativePath,
     },
     /// There is nothing.
     #[error(
@@ -137,9 +143,13 @@ fn named(tree: &dyn Tree, path: RelativePath, what: &'static str) -> Result<Depl
     match tree.kind(&path)? {
         None => Err(DiscoverError::Missing { what, path, root: tree.show(&RelativePath::root()) }),
         Some(EntryKind::Folder) => {
-            refuse_what_needs_rendering(tree, &path)?;
-            Ok(Deployment::Manifests { path, recurse: true })
+            refuse_chart(tree, &path)?;
+            Ok(match kustomization_in(tree, &path)? {
+                Some(_) => Deployment::Kustomization(path),
+                None => Deployment::Manifests { path, recurse: true },
+            })
         }
+        Some(EntryKind::File) if is_kustomization(&path) => Ok(Deployment::Kustomization(path.folder())),
         Some(EntryKind::File) => {
             let file = tree.read(&path)?;
             Ok(if holds_application(&file) {
@@ -155,22 +165,10 @@ fn named(tree: &dyn Tree, path: RelativePath, what: &'static str) -> Result<Depl
     }
 }
 
-/// Refuses a folder that has a kustomization or is a Helm chart: its files are no manifests by themselves.
-pub(crate) fn refuse_what_needs_rendering(
-    tree: &dyn Tree,
-    folder: &RelativePath,
-) -> Result<(), DiscoverError> {
-    let names = KUSTOMIZATION_FILES
-        .iter()
-        .map(|name| (*name, "kustomizations"))
-        .chain([("Chart.yaml", "Helm charts")]);
-    for (name, what) in names {
-        let path = folder.child(name);
-        if tree.kind(&path)?.is_some() {
-            return Err(DiscoverError::NotRendered { path, what });
-        }
-    }
-    Ok(())
+/// A Helm chart's files are no manifests by themselves.
+pub(crate) fn refuse_chart(tree: &dyn Tree, folder: &RelativePath) -> Result<(), DiscoverError> {
+    let path = folder.child("Chart.yaml");
+    if tree.kind(&path)?.is_some() { Err(DiscoverError::Chart { path }) } else { Ok(()) }
 }
 
 fn application(look: &Look<'_>) -> Result<Option<Deployment>, DiscoverError> {
@@ -181,18 +179,13 @@ fn application(look: &Look<'_>) -> Result<Option<Deployment>, DiscoverError> {
     Ok(path.map(Deployment::Application))
 }
 
+/// The one at the root, else the only one.
 fn kustomization(look: &Look<'_>) -> Result<Option<Deployment>, DiscoverError> {
-    refuse_kustomizations(&look.listing.files).map(|()| None)
-}
-
-/// Refuses files among which is a kustomization.
-pub(crate) fn refuse_kustomizations<'path>(
-    files: impl IntoIterator<Item = &'path RelativePath>,
-) -> Result<(), DiscoverError> {
-    match files.into_iter().find(|path| KUSTOMIZATION_FILES.contains(&path.name())) {
-        Some(path) => Err(DiscoverError::NotRendered { path: path.clone(), what: "kustomizations" }),
-        None => Ok(()),
-    }
+    let files = look.listing.files.iter().filter(|path| is_kustomization(path));
+    let at_root: Vec<RelativePath> = files.clone().filter(|path| path.folder().is_root()).cloned().collect();
+    let candidates = if at_root.is_empty() { files.cloned().collect() } else { at_root };
+    let one = one("kustomizations", candidates, ", or with --app DIR")?;
+    Ok(one.map(|path| Deployment::Kustomization(path.folder())))
 }
 
 fn manifests_folder(look: &Look<'_>) -> Result<Option<Deployment>, DiscoverError> {

@@ -22,6 +22,7 @@ mod dockerfile_alone;
 mod git;
 mod git_sources;
 mod images;
+mod kustomization;
 mod load;
 mod location;
 mod ours;

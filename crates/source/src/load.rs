@@ -7,9 +7,8 @@ use minato_resource::{Diagnostic, Object, Severity, SourceFile, Span, parse_json
 use minato_sync::Application;
 
 use crate::configuration::CONFIGURATION_FILE;
-use crate::discover::{
-    Deployment, DiscoverError, is_manifest, refuse_kustomizations, refuse_what_needs_rendering,
-};
+use crate::discover::{Deployment, DiscoverError, is_manifest, refuse_chart};
+use crate::kustomization::{is_kustomization, kustomization_in, render};
 use crate::path::RelativePath;
 use crate::tree::{EntryKind, Tree, TreeError};
 
@@ -49,6 +48,7 @@ pub fn load(
     match deployment {
         Deployment::Application(path) => loader.application(tree, fallback, path)?,
         Deployment::Manifests { path, recurse } => loader.manifests(tree, path, *recurse)?,
+        Deployment::Kustomization(path) => loader.kustomization(tree, path),
         Deployment::Ecs(paths) => {
             for path in paths {
                 loader.ecs(tree, path)?;
@@ -114,8 +114,12 @@ impl Loader {
         let path = RelativePath::parse(text).map_err(|source| DiscoverError::Path { what: WHAT, source })?;
         for tree in [Some(tree), fallback].into_iter().flatten() {
             match tree.kind(&path)? {
+                Some(EntryKind::Folder) if kustomization_in(tree, &path)?.is_some() => {
+                    self.kustomization(tree, &path);
+                    return Ok(());
+                }
                 Some(EntryKind::Folder) => {
-                    refuse_what_needs_rendering(tree, &path)?;
+                    refuse_chart(tree, &path)?;
                     return self.manifests(tree, &path, recurse);
                 }
                 Some(EntryKind::File) => return self.manifests(tree, &path, false),
@@ -123,6 +127,13 @@ impl Loader {
             }
         }
         Err(DiscoverError::Missing { what: WHAT, path, root: tree.show(&RelativePath::root()) })
+    }
+
+    fn kustomization(&mut self, tree: &dyn Tree, folder: &RelativePath) {
+        let rendered = render(tree, folder);
+        self.loaded.objects.extend(rendered.objects);
+        self.loaded.diagnostics.extend(rendered.diagnostics);
+        self.loaded.files.extend(rendered.files);
     }
 
     /// The manifests in a folder, or of one file.
@@ -143,7 +154,9 @@ impl Loader {
         if let Some(submodule) = listing.submodules.first().filter(|_| recurse) {
             return Err(TreeError::Submodule { path: tree.show(submodule) }.into());
         }
-        refuse_kustomizations(listing.files.iter().filter(here))?;
+        if let Some(path) = listing.files.iter().filter(here).find(|path| is_kustomization(path)) {
+            return Err(DiscoverError::KustomizationInside { path: path.clone() });
+        }
         for file in listing.files.iter().filter(here).filter(|file| is_manifest(file)) {
             if file.as_str() != CONFIGURATION_FILE {
                 self.manifest(tree, file)?;

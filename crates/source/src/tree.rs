@@ -25,8 +25,13 @@ pub trait Tree {
     /// has no files.
     fn list(&self, folder: &RelativePath) -> Result<Listing, TreeError>;
 
+    /// What a path is, and its path without links; `None` when nothing is there.
+    fn find(&self, path: &RelativePath) -> Result<Option<(EntryKind, RelativePath)>, TreeError>;
+
     /// What a path is; `None` when nothing is there.
-    fn kind(&self, path: &RelativePath) -> Result<Option<EntryKind>, TreeError>;
+    fn kind(&self, path: &RelativePath) -> Result<Option<EntryKind>, TreeError> {
+        Ok(self.find(path)?.map(|(kind, _)| kind))
+    }
 
     /// A file's text.
     fn read(&self, path: &RelativePath) -> Result<Arc<SourceFile>, TreeError>;
@@ -205,9 +210,12 @@ impl Tree for WorkTree {
         Ok(walk.found)
     }
 
-    fn kind(&self, path: &RelativePath) -> Result<Option<EntryKind>, TreeError> {
+    fn find(&self, path: &RelativePath) -> Result<Option<(EntryKind, RelativePath)>, TreeError> {
         match self.locate(path) {
-            Ok(real) => Ok(Some(if real.is_dir() { EntryKind::Folder } else { EntryKind::File })),
+            Ok(real) => {
+                let kind = if real.is_dir() { EntryKind::Folder } else { EntryKind::File };
+                Ok(Some((kind, self.relative(&real)?)))
+            }
             Err(TreeError::Unreadable { source, .. }) if is_absent(&source) => Ok(None),
             Err(error) => Err(error),
         }
@@ -265,12 +273,12 @@ impl Tree for MemoryTree {
         Ok(Listing { files: self.files.keys().filter(listed).cloned().collect(), ..Listing::default() })
     }
 
-    fn kind(&self, path: &RelativePath) -> Result<Option<EntryKind>, TreeError> {
+    fn find(&self, path: &RelativePath) -> Result<Option<(EntryKind, RelativePath)>, TreeError> {
         if self.files.contains_key(path) {
-            return Ok(Some(EntryKind::File));
+            return Ok(Some((EntryKind::File, path.clone())));
         }
         let has_files = path.is_root() || self.files.keys().any(|file| file.below(path).is_some());
-        Ok(has_files.then_some(EntryKind::Folder))
+        Ok(has_files.then(|| (EntryKind::Folder, path.clone())))
     }
 
     fn read(&self, path: &RelativePath) -> Result<Arc<SourceFile>, TreeError> {

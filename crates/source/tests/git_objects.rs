@@ -70,12 +70,10 @@ async fn what_is_not_there_or_not_rendered_is_refused() {
         return;
     }
     let repository = Repository::new();
-    repository.write("overlay/kustomization.yaml", "resources: []\n");
     repository.write("chart/Chart.yaml", "name: x\n");
     repository.commit();
     for (path, expected) in [
         ("nowhere", "does not exist"),
-        ("overlay", "kustomizations are not rendered yet"),
         ("chart", "Helm charts are not rendered yet"),
         ("../x", "leads out of the repository"),
         ("/etc", "absolute path"),
@@ -86,6 +84,24 @@ async fn what_is_not_there_or_not_rendered_is_refused() {
     }
     let chart = ApplicationSource { chart: Some("redis".to_owned()), ..repository.at("") };
     assert!(load(&repository, &chart).await.unwrap_err().to_string().contains("Helm charts"));
+}
+
+#[tokio::test]
+async fn a_kustomization_is_rendered_from_gits_objects() {
+    if !git_is_here("a_kustomization_is_rendered_from_gits_objects") {
+        return;
+    }
+    let repository = Repository::new();
+    repository.write("base/kustomization.yaml", "resources: [a.yaml]\n");
+    repository.write("base/a.yaml", &config_map("one"));
+    repository.write("prod/kustomization.yaml", "nameSuffix: -prod\nresources: [../linked]\n");
+    symlink("base", repository.path().join("linked")).unwrap();
+    repository.commit();
+    repository.write("base/a.yaml", "what is not committed does not count: [");
+    let source = ApplicationSource { path: Some("prod".to_owned()), ..repository.at("main") };
+    let loaded = load(&repository, &source).await.unwrap();
+    let names: Vec<&str> = loaded.objects.iter().map(minato_resource::Object::name).collect();
+    assert_eq!(names, ["one-prod"], "{:?}", loaded.diagnostics);
 }
 
 #[tokio::test]

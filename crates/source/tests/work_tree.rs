@@ -111,23 +111,24 @@ fn an_application_may_recurse_and_may_not_leave() {
 }
 
 #[test]
-fn an_applications_kustomization_is_refused() {
+fn an_applications_kustomization_is_rendered() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "base/kustomization.yaml", "");
+    write(folder.path(), "base/kustomization.yaml", "namePrefix: my-\nresources: [a.yaml]\n");
+    write(folder.path(), "base/a.yaml", POD);
+    write(folder.path(), "base/not-named.yaml", POD);
     write(folder.path(), "app.yaml", &application("base", false));
-    assert!(
-        loaded(folder.path(), None)[0]
-            .contains("base/kustomization.yaml: kustomizations are not rendered yet")
-    );
+    assert_eq!(loaded(folder.path(), None), ["Pod my-a"]);
 }
 
 #[test]
-fn a_kustomization_deep_in_a_folder_is_refused() {
+fn a_kustomization_among_plain_manifests_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "base/prod/kustomization.yaml", "");
     write(folder.path(), "app.yaml", &application("base", true));
+    let told = &loaded(folder.path(), None)[0];
     assert!(
-        loaded(folder.path(), None)[0].starts_with("base/prod/kustomization.yaml: kustomizations are not")
+        told.starts_with("base/prod/kustomization.yaml: this is a kustomization among plain manifests"),
+        "{told}"
     );
 }
 

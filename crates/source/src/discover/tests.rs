@@ -18,6 +18,7 @@ fn found(files: &[(&str, &str)]) -> String {
     match discover(&tree, &configuration.unwrap_or_default(), None) {
         Ok(Deployment::Application(path)) => format!("application {path}"),
         Ok(Deployment::Manifests { path, recurse }) => format!("manifests {path} {recurse}"),
+        Ok(Deployment::Kustomization(path)) => format!("kustomization {path}"),
         Ok(Deployment::Ecs(paths)) => format!("ecs {}", listed(&paths)),
         Ok(Deployment::Dockerfile(path)) => format!("dockerfile {path}"),
         Err(error) => error.to_string(),
@@ -26,9 +27,10 @@ fn found(files: &[(&str, &str)]) -> String {
 
 #[test]
 fn each_rank_comes_before_the_ones_below() {
-    let ranks: [(&str, &str, &str); 5] = [
+    let ranks: [(&str, &str, &str); 6] = [
         ("minato.yaml", "version: 1\ndeploy: deploy.yaml\n", "manifests deploy.yaml false"),
         ("argocd/app.yaml", APPLICATION, "application argocd/app.yaml"),
+        ("overlay/kustomization.yaml", "", "kustomization overlay"),
         ("k8s/web.yaml", "", "manifests k8s true"),
         ("ecs.json", TASK, "ecs ecs.json"),
         ("Dockerfile", "FROM scratch\n", "dockerfile Dockerfile"),
@@ -42,18 +44,29 @@ fn each_rank_comes_before_the_ones_below() {
 }
 
 #[test]
-fn a_kustomization_is_refused_by_name() {
-    let expected = "k8s/base/kustomization.yaml: kustomizations are not rendered yet; name plain manifests with \
-                    `path` in the Application, or with `deploy: PATH` in minato.yaml";
-    assert_eq!(found(&[("k8s/base/kustomization.yaml", ""), ("k8s/base/web.yaml", "")]), expected);
+fn a_kustomization_comes_before_plain_manifests() {
+    let base = ("k8s/base/kustomization.yaml", "");
+    assert_eq!(found(&[base, ("k8s/base/web.yaml", "")]), "kustomization k8s/base");
+    assert_eq!(found(&[base, ("kustomization.yml", "")]), "kustomization .");
+    assert_eq!(found(&[("argocd/app.yaml", APPLICATION), base]), "application argocd/app.yaml");
+    let overlay = ("k8s/prod/kustomization.yaml", "");
     assert_eq!(
-        found(&[("argocd/app.yaml", APPLICATION), ("x/kustomization.yaml", "")]),
-        "application argocd/app.yaml"
+        found(&[("minato.yaml", "version: 1\ndeploy: k8s/prod\n"), base, overlay]),
+        "kustomization k8s/prod"
     );
     assert_eq!(
+        found(&[base, overlay]),
+        "2 kustomizations could be meant: k8s/base/kustomization.yaml, k8s/prod/kustomization.yaml; choose one with \
+         `deploy: PATH` in minato.yaml, or with --app DIR"
+    );
+}
+
+#[test]
+fn a_chart_is_refused_by_name() {
+    assert_eq!(
         found(&[("minato.yaml", "version: 1\ndeploy: chart\n"), ("chart/Chart.yaml", "")]),
-        "chart/Chart.yaml: Helm charts are not rendered yet; name plain manifests with `path` in the Application, or with \
-         `deploy: PATH` in minato.yaml"
+        "chart/Chart.yaml: Helm charts are not rendered yet; name plain manifests or a kustomization with `path` in the \
+         Application, or with `deploy: PATH` in minato.yaml"
     );
 }
 

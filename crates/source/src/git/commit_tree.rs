@@ -65,12 +65,12 @@ impl CommitTree {
         Ok(entries)
     }
 
-    /// Follows a path from the root, over links.
-    fn place(&self, path: &RelativePath) -> Result<Place, TreeError> {
+    /// Follows a path from the root, over links; with its path without them.
+    fn place(&self, path: &RelativePath) -> Result<(Place, RelativePath), TreeError> {
         let mut wanted = path.clone();
         for _ in 0..=MAX_LINKS {
             match self.walk(&wanted)? {
-                Walked::Ended(place) => return Ok(place),
+                Walked::Ended(place) => return Ok((place, wanted)),
                 Walked::Link { at, object, rest } => wanted = self.follow(&at, &object, &rest)?,
             }
         }
@@ -136,7 +136,7 @@ impl CommitTree {
                 Kind::Submodule => found.submodules.push(path),
                 // A link that leads nowhere or outside is told when something needs the file behind it.
                 Kind::Link => match self.place(&path) {
-                    Ok(Place::Folder(_)) => found.linked_folders.push(path),
+                    Ok((Place::Folder(_), _)) => found.linked_folders.push(path),
                     _ => found.files.push(path),
                 },
             }
@@ -157,7 +157,7 @@ enum Walked {
 impl Tree for CommitTree {
     fn list(&self, folder: &RelativePath) -> Result<Listing, TreeError> {
         let mut found = Listing::default();
-        if let Place::Folder(object) = self.place(folder)? {
+        if let (Place::Folder(object), _) = self.place(folder)? {
             self.list_folder(&object, folder, 0, &mut found, &mut 0)?;
         }
         found.files.sort();
@@ -165,16 +165,17 @@ impl Tree for CommitTree {
         Ok(found)
     }
 
-    fn kind(&self, path: &RelativePath) -> Result<Option<EntryKind>, TreeError> {
-        Ok(match self.place(path)? {
-            Place::Folder(_) => Some(EntryKind::Folder),
-            Place::File(_) => Some(EntryKind::File),
+    fn find(&self, path: &RelativePath) -> Result<Option<(EntryKind, RelativePath)>, TreeError> {
+        let (place, real) = self.place(path)?;
+        Ok(match place {
+            Place::Folder(_) => Some((EntryKind::Folder, real)),
+            Place::File(_) => Some((EntryKind::File, real)),
             Place::Nothing => None,
         })
     }
 
     fn read(&self, path: &RelativePath) -> Result<Arc<SourceFile>, TreeError> {
-        let object = match self.place(path)? {
+        let object = match self.place(path)?.0 {
             Place::File(object) => object,
             Place::Folder(_) => return Err(TreeError::NotAFile { path: self.show(path) }),
             Place::Nothing => return Err(self.unreadable(path, io::ErrorKind::NotFound.into())),
