@@ -44,7 +44,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// How long it may take until something that nobody waits for comes to its point.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The points of engines that are not this machine.
+/// The points of engines that are not this machine: see `killed_elsewhere`.
 const ELSEWHERE: [&str; 2] = ["kubernetes.", "ecs."];
 
 /// One thing that is done.

@@ -101,6 +101,7 @@ impl Traces {
 
 /// Ends and removes whatever a failed test has left for this data folder, by the process ids found for it.
 pub fn clean(data: &Path) {
+    let mut cgroups = BTreeSet::new();
     for _ in 0..20 {
         let traces = Traces::of(data);
         let ids: Vec<String> = traces.processes.keys().map(|process| process.id.to_string()).collect();
@@ -110,9 +111,9 @@ pub fn clean(data: &Path) {
         for mount in mounts(data).iter().rev() {
             Command::new("umount").arg("--lazy").arg(mount).output().ok();
         }
-        for cgroup in traces.cgroups.iter().rev() {
-            fs::remove_dir(cgroup).ok();
-        }
+        cgroups.extend(traces.cgroups);
+        // A group can go when the last process in it has gone.
+        cgroups.iter().rev().for_each(|cgroup| drop(fs::remove_dir(cgroup)));
         if ids.is_empty() && mounts(data).is_empty() {
             return;
         }
