@@ -13,7 +13,7 @@ mod fail_points;
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fail_points::{Order, fail_points};
@@ -32,6 +32,8 @@ enum Step {
     SyncOfBadVersion,
     /// `sync` of a first version beside which a Job fails.
     SyncOfBadJob,
+    /// Somebody applies the manifests with kubectl.
+    Kubectl,
     /// `sync` of the same commit.
     SyncAgain,
     Delete,
@@ -50,9 +52,10 @@ const fn scenario(point: &'static str, before: Option<Step>, killed: Step) -> Sc
     Scenario { point, before, killed }
 }
 
-const KUBERNETES: [Scenario; 5] = [
+const KUBERNETES: [Scenario; 6] = [
     scenario("kubernetes.namespace.created", None, Step::Sync),
     scenario("kubernetes.object.applied", Some(Step::Sync), Step::Sync),
+    scenario("kubernetes.object.adopted", Some(Step::Kubectl), Step::Sync),
     scenario("kubernetes.object.restarted", Some(Step::SyncOfBadVersion), Step::SyncAgain),
     scenario("kubernetes.object.cleared", Some(Step::SyncOfBadJob), Step::SyncAgain),
     scenario("kubernetes.object.deleting", Some(Step::Sync), Step::Delete),
@@ -75,7 +78,11 @@ fn at_each_fail_point_on_kubernetes_the_next_sync_ends_healthy() {
     let engine = Kubernetes::shared();
     for (number, scenario) in KUBERNETES.iter().enumerate() {
         let namespace = format!("killed-{number}");
-        kill_at(scenario, &engine, &namespace);
+        kill_at(scenario, &engine, &namespace, &|manifests| {
+            engine.plane.kubectl(&["create", "namespace", &namespace]);
+            let file = manifests.to_str().unwrap();
+            engine.plane.kubectl(&["apply", "--namespace", &namespace, "--filename", file]);
+        });
         let left = engine.plane.kubectl(&[
             "get",
             "deployments,services,jobs",
@@ -97,7 +104,7 @@ fn at_each_fail_point_on_ecs_the_next_sync_ends_healthy() {
     expect_all("ecs.", &ECS);
     let engine = Ecs::start();
     for scenario in &ECS {
-        kill_at(scenario, &engine, "shop");
+        kill_at(scenario, &engine, "shop", &|_| ());
         assert_ne!(engine.aws.service("shop")["status"], "ACTIVE", "{}", scenario.point);
     }
 }
@@ -117,11 +124,15 @@ fn expect_all(engine: &str, scenarios: &[Scenario]) {
     assert_eq!(there, scenarios.iter().map(|scenario| scenario.point.to_owned()).collect());
 }
 
-fn kill_at(scenario: &Scenario, engine: &dyn Engine, namespace: &str) {
+fn kill_at(scenario: &Scenario, engine: &dyn Engine, namespace: &str, kubectl: &dyn Fn(&Path)) {
     let (machine, order) = Order::on(Machine::new());
     let mut play = Play::new(Deployer::new(&machine, engine), &engine.destination(), namespace);
-    if let Some(before) = scenario.before {
-        play.perform(before).expect(before.code());
+    match scenario.before {
+        Some(Step::Kubectl) => kubectl(&play.shop.repository().join("k8s")),
+        Some(before) => {
+            play.perform(before).expect(before.code());
+        }
+        None => {}
     }
     order.give(scenario.point);
     let run = play.perform(scenario.killed);
@@ -166,7 +177,7 @@ impl<'a> Play<'a> {
             Step::SyncOfBadJob => {
                 self.shop.commit_file(JOB_FILE, JOB);
             }
-            Step::SyncAgain => {}
+            Step::SyncAgain | Step::Kubectl => {}
             Step::Delete => return self.deployer.run(&["delete", "shop"]),
         }
         self.deployer.sync(&self.file)
