@@ -57,6 +57,8 @@ pub enum Verb {
     Images(ImagesArguments),
     /// Check the Dockerfile and the manifests of a repository
     Check(CheckArguments),
+    /// Print the objects that a kustomization or a folder of manifests stands for
+    Render(RenderArguments),
     /// Make an engine (this machine, Kubernetes, ECS) equal to what an Application asks for
     Sync(SyncArguments),
     /// Show what `up` or `sync` would change
@@ -220,6 +222,27 @@ impl PruneArguments {
         let policy = application.sync_policy.automated.is_some_and(|automated| automated.prune);
         self.prune || (policy && !self.no_prune)
     }
+}
+
+/// How rendered objects are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum RenderOutput {
+    #[default]
+    Yaml,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct RenderArguments {
+    /// A kustomization's folder, a folder of manifests, or one file of them
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Print as YAML documents, or as a list in JSON
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: RenderOutput,
+    /// Use this image wherever its repository is used, whatever the tag; or that of REPOSITORY (repeatable)
+    #[arg(long, value_name = "[REPOSITORY=]REFERENCE")]
+    pub set_image: Vec<String>,
 }
 
 #[derive(Debug, Args)]

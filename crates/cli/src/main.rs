@@ -70,6 +70,7 @@ async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Fai
         Verb::Images(arguments) => verb::images::run(machine, &arguments),
         Verb::Check(arguments) => verb::check::run(printer, &arguments),
         Verb::Sync(arguments) => verb::sync::run(machine, printer, &arguments).await,
+        Verb::Render(arguments) => verb::render::run(printer, &arguments),
         Verb::Diff(arguments) => verb::diff::run(machine, printer, &arguments).await,
         Verb::Status(arguments) => verb::status::run(machine, printer, &arguments).await,
         Verb::Logs(arguments) => verb::logs::run(machine, printer, &arguments).await,
