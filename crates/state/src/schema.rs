@@ -35,8 +35,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
-    // SQLite gives its companion files the mode of this one.
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io)?;
+    create(path).map_err(io)?;
     let failed = |error: rusqlite::Error| failure(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
@@ -46,6 +45,16 @@ pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     migrate(&mut connection).map_err(failed)?;
     Ok(connection)
+}
+
+/// Makes the file, for its owner only; SQLite gives its companion files the same mode. A file that is there is not even
+/// opened: closing any descriptor of it would end the locks that other connections of this process have (fcntl(2)), and
+/// another process would take the write-ahead log away from under them.
+fn create(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a file that is not ours or that a newer Minato wrote, before anything is written to it.

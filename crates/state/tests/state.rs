@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -215,4 +215,28 @@ fn opening_is_fast() {
 
 fn set(path: &Path, sql: &str) {
     rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+/// The locks of this process on a file, as the kernel lists them.
+fn locks_on(path: &Path) -> Vec<String> {
+    let inode = format!(":{}", std::fs::metadata(path).unwrap().ino());
+    let (pid, table) = (std::process::id().to_string(), std::fs::read_to_string("/proc/locks").unwrap());
+    let ours = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.contains(&pid.as_str()) && words.iter().any(|word| word.ends_with(&inode))
+    };
+    table.lines().filter(ours).map(|line| line.split_once(':').unwrap().1.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn opening_the_file_once_more_takes_no_lock_from_who_has_it_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let state = State::open(&path).unwrap();
+    state.save(&record()).await.unwrap();
+    let before = locks_on(&path);
+    assert!(!before.is_empty(), "an open state holds a lock");
+    drop(State::open(&path).unwrap());
+    assert_eq!(locks_on(&path), before);
+    state.save(&record()).await.unwrap();
 }
