@@ -30,8 +30,8 @@ impl Transport {
                 Ok(Authorization::basic(&user, &password))
             }
             (Some(Challenge::Bearer { realm, service, scope: asked }), credential) => {
-                let scope = asked.as_deref().unwrap_or(scope);
-                self.fetch_token(endpoint, &realm, service.as_deref(), scope, credential).await
+                let scope = wanted_scope(asked.as_deref(), scope);
+                self.fetch_token(endpoint, &realm, service.as_deref(), &scope, credential).await
             }
             (_, credential) => Err(denied(url, credential.is_some())),
         }
@@ -75,6 +75,17 @@ impl Transport {
     }
 }
 
+/// What to ask a token for: what the registry named, and whatever else the whole of the work needs.
+fn wanted_scope(asked: Option<&str>, own: &str) -> String {
+    let Some(asked) = asked else { return own.to_owned() };
+    if !own.contains("push") {
+        return asked.to_owned();
+    }
+    let resource = |scope: &str| scope.rsplit_once(':').map(|(resource, _)| resource.to_owned());
+    let is_new = |scope: &&str| own.split_whitespace().all(|known| resource(known) != resource(scope));
+    own.split_whitespace().chain(asked.split_whitespace().filter(is_new)).collect::<Vec<_>>().join(" ")
+}
+
 /// The challenge to answer.
 pub(crate) fn challenge_of(headers: &HeaderMap) -> Option<Challenge> {
     let values: Vec<&str> =
@@ -101,7 +112,10 @@ fn token_url(
     if let Some(service) = service {
         query.append_pair("service", service);
     }
-    query.append_pair("scope", scope);
+    // Each scope in a parameter of its own is what every authorization server reads.
+    for scope in scope.split_whitespace() {
+        query.append_pair("scope", scope);
+    }
     drop(query);
     Ok(url)
 }
@@ -115,4 +129,22 @@ fn token_form(token: &Secret, service: &str, scope: &str) -> String {
         .append_pair("scope", scope)
         .append_pair("refresh_token", token.reveal());
     url.query().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted_scope;
+
+    #[test]
+    fn a_token_is_good_for_the_whole_of_a_push() {
+        let own = "repository:a/b:pull,push";
+        for (asked, own, expected) in [
+            (None, "repository:a/b:pull", "repository:a/b:pull"),
+            (Some("repository:a/b:pull other"), "repository:a/b:pull", "repository:a/b:pull other"),
+            (Some("repository:a/b:pull"), own, own),
+            (Some("repository:a/b:pull registry:x:y"), own, "repository:a/b:pull,push registry:x:y"),
+        ] {
+            assert_eq!(wanted_scope(asked, own), expected);
+        }
+    }
 }

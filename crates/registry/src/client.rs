@@ -8,7 +8,7 @@ use minato_oci::layer::Limits;
 use minato_oci::{Platform, Reference};
 
 use crate::credentials::Credentials;
-use crate::endpoint::{Endpoint, endpoints};
+use crate::endpoint::{Endpoint, endpoints, origin};
 use crate::mirror::Mirror;
 use crate::progress::{Event, Progress};
 use crate::resolve::{self, ResolveError, Resolved};
@@ -133,6 +133,11 @@ impl Client {
             resolve::resolve(&self.transport, endpoint, reference, platform, progress).await
         };
         self.ask_in_turn(reference, progress, ask).await
+    }
+
+    /// Where `reference` is written.
+    pub(crate) fn origin(&self, reference: &Reference) -> Endpoint {
+        origin(reference, &self.mirrors, &self.plain_http).expect("a reference has a registry")
     }
 
     /// What the first place has that can help; the last place's error when none can.

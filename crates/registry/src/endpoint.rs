@@ -42,6 +42,16 @@ pub(crate) fn endpoints(reference: &Reference, mirrors: &[Mirror], plain_http: &
     endpoints
 }
 
+/// Where `reference` is written: the registry itself, over TLS on this machine too where a mirror of its own name says
+/// so.
+pub(crate) fn origin(reference: &Reference, mirrors: &[Mirror], plain_http: &[String]) -> Option<Endpoint> {
+    let mut endpoints = endpoints(reference, mirrors, plain_http);
+    let registry = endpoints.pop().filter(|endpoint| !endpoint.is_mirror)?;
+    let of_own_name = |mirror: &Endpoint| mirror.account == reference.registry();
+    let own = endpoints.into_iter().find(of_own_name);
+    Some(own.map_or(registry, |own| Endpoint { is_mirror: false, ..own }))
+}
+
 impl Endpoint {
     /// The URL of `path` in the repository.
     pub(crate) fn url(&self, repository: &str, path: &str) -> Url {

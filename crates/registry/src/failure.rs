@@ -32,10 +32,12 @@ pub enum RequestError {
         seconds: u64,
     },
     /// It is not there.
-    #[error("{url}: not found")]
+    #[error("{url}: not found{message}")]
     NotFound {
         /// The URL.
         url: String,
+        /// The server's reason, if it gave one.
+        message: String,
     },
     /// The credentials are missing or wrong.
     #[error("{url}: access denied{hint}")]
@@ -88,11 +90,20 @@ impl RequestError {
         }
     }
 
+    /// Whether somebody answered, and the answer is no: asking again will not change it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::Denied { .. } => true,
+            Self::Status { status, .. } => (400..500).contains(status) && !retry::is_temporary(*status),
+            _ => false,
+        }
+    }
+
     pub(crate) fn url(&self) -> &str {
         match self {
             Self::Connection { url, .. }
             | Self::Stalled { url, .. }
-            | Self::NotFound { url }
+            | Self::NotFound { url, .. }
             | Self::Denied { url, .. }
             | Self::Status { url, .. }
             | Self::TooLong { url, .. }
@@ -107,8 +118,14 @@ pub(crate) async fn accept(url: &Url, response: Response) -> Result<Response, Re
     let shown = without_query(url).to_string();
     match response.status() {
         status if status.is_success() => Ok(response),
-        StatusCode::NOT_FOUND => Err(RequestError::NotFound { url: shown }),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(denied(url, true)),
+        StatusCode::NOT_FOUND => Err(RequestError::NotFound { url: shown, message: message(response).await }),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            let told = message(response).await;
+            Err(match denied(url, true) {
+                RequestError::Denied { url, hint } => RequestError::Denied { url, hint: told + &hint },
+                other => other,
+            })
+        }
         status => {
             let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = asked.and_then(|value| retry::retry_after(value, SystemTime::now()));

@@ -1,10 +1,15 @@
-//! Pulls images from OCI registries (the OCI distribution specification, "Pulling").
+//! Moves images between OCI registries and this machine (the OCI distribution specification, "Pulling" and "Pushing").
 //!
 //! ```text
 //!  Reference ─► endpoints (mirrors, then the registry itself)
 //!            ─► transport (credentials, tokens, retries) ─► manifest, chosen from an index by platform
 //!            ─► config ─► layers in parallel: download ─► blob + unpacked layer, in one pass ─► Image in the store
+//!
+//!  Image in the store ─► layers as blobs, compressed once ─► upload what is missing ─► manifest   (push)
 //! ```
+//!
+//! A blob is sent by one POST and one PUT: limits on the parts of a chunked upload differ between registries and
+//! contradict each other. What broke off is resumed at the byte that the registry says it has.
 //!
 //! Nothing that a registry says is believed: every body has a limit, every digest and size is checked, a stalled or
 //! broken transfer is resumed where it ended. No type of the HTTP stack is in this crate's interface.
@@ -16,13 +21,17 @@ mod credentials;
 mod download;
 mod endpoint;
 mod failure;
+mod meter;
 mod mirror;
+mod outgoing;
 mod progress;
 mod pull;
+mod push;
 mod resolve;
 mod retry;
 mod token;
 mod transport;
+mod upload;
 
 pub use client::{Client, ClientError, Options, Timeouts};
 pub use credentials::{Credential, CredentialError, Credentials, Secret};
@@ -30,4 +39,5 @@ pub use failure::RequestError;
 pub use mirror::{Mirror, MirrorError};
 pub use progress::{Event, Progress};
 pub use pull::PullError;
+pub use push::{PushError, Pushed};
 pub use resolve::{ResolveError, Resolved};

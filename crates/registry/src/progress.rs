@@ -1,16 +1,16 @@
-//! What a pull tells while it runs.
+//! What a transfer tells while it runs.
 
 use std::time::Duration;
 
 use minato_oci::{Digest, Reference};
 
-/// Takes the events of a pull; called from several tasks at once, so it must not wait.
+/// Takes the events of a pull, a push or a copy; called from several tasks at once, so it must not wait.
 pub trait Progress: Send + Sync {
     /// Something happened.
     fn event(&self, event: Event<'_>);
 }
 
-/// Something that happened during a pull.
+/// Something that happened during a transfer.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// The reference was found.
@@ -22,26 +22,26 @@ pub enum Event<'a> {
         /// Layers that the image has.
         layers: usize,
     },
-    /// A layer is here already.
+    /// A layer is where it should go already.
     LayerPresent {
         /// The layer's blob.
         layer: &'a Digest,
     },
-    /// A layer's download begins.
+    /// A layer's transfer begins.
     LayerStarted {
         /// The layer's blob.
         layer: &'a Digest,
         /// Its compressed length in bytes.
         size: u64,
     },
-    /// More of a layer arrived.
+    /// More of a layer was transferred.
     LayerAdvanced {
         /// The layer's blob.
         layer: &'a Digest,
-        /// Compressed bytes that arrived so far.
+        /// Compressed bytes so far.
         bytes: u64,
     },
-    /// A layer is unpacked and verified.
+    /// A layer is where it should go, verified.
     LayerDone {
         /// The layer's blob.
         layer: &'a Digest,

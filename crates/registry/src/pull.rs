@@ -210,6 +210,8 @@ impl Pull<'_> {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PullError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PullError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| PullError::Task(error.to_string()))
 }

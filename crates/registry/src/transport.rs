@@ -3,13 +3,15 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, RANGE};
-use reqwest::{Response, StatusCode, Url};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, RANGE};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::authorize::challenge_of;
 use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, is_loopback};
 use crate::failure::{RequestError, accept, broken, read_body};
+use crate::outgoing::FileStream;
 use crate::progress::{Event, Progress};
 use crate::token::{TokenKey, Tokens};
 use crate::{Secret, retry};
@@ -26,6 +28,25 @@ pub(crate) struct Request<'a> {
     pub(crate) accept: Option<&'a str>,
     /// The first byte to send, of a body that broke off.
     pub(crate) from: u64,
+}
+
+/// A request of any kind, of which [`Request`] is the one that only reads.
+pub(crate) struct Call<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) method: Method,
+    /// Credentials are sent along only where it leads to the endpoint itself.
+    pub(crate) url: Url,
+    /// What a token must be good for, as authorization servers write it.
+    pub(crate) scope: &'a str,
+    pub(crate) headers: Vec<(HeaderName, String)>,
+    pub(crate) body: Body<'a>,
+}
+
+/// What a request carries.
+pub(crate) enum Body<'a> {
+    Nothing,
+    Bytes(Bytes),
+    File(&'a FileStream<'a>),
 }
 
 /// Makes requests.
@@ -103,13 +124,37 @@ impl Transport {
         request: Request<'_>,
         progress: &dyn Progress,
     ) -> Result<Response, RequestError> {
+        let mut headers = Vec::new();
+        if let Some(accept) = request.accept {
+            headers.push((ACCEPT, accept.to_owned()));
+        }
+        if request.from > 0 {
+            headers.push((RANGE, format!("bytes={}-", request.from)));
+        }
+        let call = Call {
+            endpoint: request.endpoint,
+            method: Method::GET,
+            url: request.endpoint.url(request.repository, request.path),
+            scope: &format!("repository:{}:pull", request.repository),
+            headers,
+            body: Body::Nothing,
+        };
+        self.insist(&call, progress).await
+    }
+
+    /// An answer with a good status to a request that may be made several times.
+    pub(crate) async fn insist(
+        &self,
+        call: &Call<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Response, RequestError> {
         let mut tries = 0;
         loop {
-            let error = match self.try_get(request).await {
+            let error = match self.call(call).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if tries >= self.retries(request.endpoint) || !self.wait(tries, &error, progress).await {
+            if tries >= self.retries(call.endpoint) || !self.wait(tries, &error, progress).await {
                 return Err(error);
             }
             tries += 1;
@@ -126,41 +171,37 @@ impl Transport {
     }
 
     /// One try, with one more when it must be authorized first.
-    async fn try_get(&self, request: Request<'_>) -> Result<Response, RequestError> {
-        let url = request.endpoint.url(request.repository, request.path);
-        let key = TokenKey {
-            endpoint: request.endpoint.base.to_string(),
-            scope: format!("repository:{}:pull", request.repository),
-        };
-        let response = self.send(&url, request, self.tokens.get(&key)).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return accept(&url, response).await;
+    pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Response, RequestError> {
+        let key = TokenKey { endpoint: call.endpoint.base.to_string(), scope: call.scope.to_owned() };
+        // What another host is shown, the registry itself has signed.
+        let is_own = call.url.origin() == call.endpoint.base.origin();
+        let response = self.send(call, self.tokens.get(&key).filter(|_| is_own)).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || !is_own {
+            return accept(&call.url, response).await;
         }
         let challenge = challenge_of(response.headers());
-        let authorization = self.authorize(request.endpoint, &url, challenge, &key.scope).await?;
+        let authorization = self.authorize(call.endpoint, &call.url, challenge, call.scope).await?;
         let value = authorization.value.clone();
         self.tokens.put(key, authorization);
-        let response = self.send(&url, request, Some(value)).await?;
-        accept(&url, response).await
+        accept(&call.url, self.send(call, Some(value)).await?).await
     }
 
-    async fn send(
-        &self,
-        url: &Url,
-        request: Request<'_>,
-        authorization: Option<Secret>,
-    ) -> Result<Response, RequestError> {
-        let mut builder = self.http(url)?.get(url.clone());
-        if let Some(accept) = request.accept {
-            builder = builder.header(ACCEPT, accept);
-        }
-        if request.from > 0 {
-            builder = builder.header(RANGE, format!("bytes={}-", request.from));
+    async fn send(&self, call: &Call<'_>, authorization: Option<Secret>) -> Result<Response, RequestError> {
+        let mut builder = self.http(&call.url)?.request(call.method.clone(), call.url.clone());
+        for (name, value) in &call.headers {
+            builder = builder.header(name, value);
         }
         if let Some(value) = authorization {
             builder = builder.header(AUTHORIZATION, value.reveal());
         }
-        self.within_stall(url, builder.send()).await
+        match &call.body {
+            Body::Nothing => self.within_stall(&call.url, builder.send()).await,
+            Body::Bytes(bytes) => self.within_stall(&call.url, builder.body(bytes.clone()).send()).await,
+            Body::File(stream) => {
+                let answer = builder.body(stream.open()).send();
+                stream.meter.watch(&call.url, self.stall, answer).await
+            }
+        }
     }
 
     pub(crate) async fn within_stall(

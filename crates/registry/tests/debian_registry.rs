@@ -6,100 +6,22 @@
     reason = "tests fail by panicking and name what they skip"
 )]
 
+mod debian;
 mod fake;
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use debian::{PLAIN, Registry, image};
 use fake::client;
-use minato_oci::layer::{Entry, Kind, TarWriter, TreePath};
 use minato_oci::layout::write_folder;
-use minato_oci::{Digest, ImageConfig, Platform, Reference, RootFs, Store};
+use minato_oci::{Digest, Platform, Reference, Store};
 use minato_registry::{Credentials, Options};
-
-const PLAIN: &str = "http: {addr: ADDRESS}";
-
-struct Registry {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Registry {
-    /// `None`, told by name, when a part is missing.
-    fn start(test: &str, folder: &Path, more: &str) -> Option<Self> {
-        for part in ["docker-registry", "skopeo", "openssl"] {
-            if Command::new(part).arg("version").output().is_err() {
-                eprintln!("SKIPPED {test}: {part} is not installed");
-                return None;
-            }
-        }
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n{http}\n",
-            folder.join("registry").display(),
-            http = more.replace("ADDRESS", &address.to_string()),
-        );
-        let path = folder.join("config.yml");
-        std::fs::write(&path, config).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
-        let registry = Self { child: command.spawn().unwrap(), address };
-        let started = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "docker-registry does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(registry)
-    }
-
-    fn reference(&self, rest: &str) -> Reference {
-        format!("{}/{rest}", self.address).parse().unwrap()
-    }
-
-    fn push(&self, layout: &Path, name: &str, more: &[&str]) {
-        let output = Command::new("skopeo")
-            .args(["--insecure-policy", "copy", "--dest-tls-verify=false"])
-            .args(more)
-            .arg(format!("oci:{}", layout.display()))
-            .arg(format!("docker://{}/{name}", self.address))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
 
 /// A layout with one image of two layers, and the image's identity.
 fn layout(folder: &Path) -> (std::path::PathBuf, Digest) {
     let store = Store::open(&folder.join("made")).unwrap();
-    let layer = |name: &str, content: Vec<u8>| {
-        let mut tar = TarWriter::new(Vec::new());
-        let kind = Kind::File { size: content.len() as u64 };
-        tar.append(&Entry::new(TreePath::new(name).unwrap(), kind, 0o644), &mut content.as_slice()).unwrap();
-        let tar = tar.finish().unwrap();
-        let diff_id = Digest::sha256(&tar);
-        let none = minato_oci::layer::Compression::None;
-        store.unpack_layer(tar.as_slice(), none, &diff_id, minato_oci::layer::Limits::default()).unwrap();
-        diff_id
-    };
-    let platform = Platform::host();
-    let config = ImageConfig {
-        os: platform.os,
-        architecture: platform.architecture,
-        rootfs: RootFs {
-            diff_ids: vec![layer("noise", fake::noise(3_000_000)), layer("text", b"text".to_vec())],
-        },
-        ..ImageConfig::default()
-    };
-    let image = store.save_image(&config).unwrap();
+    let image = image(&store, &[("noise", fake::noise(3_000_000)), ("text", b"text".to_vec())]);
     let path = folder.join("layout");
     write_folder(&store, &[(image.clone(), Vec::new())], &path).unwrap();
     (path, image.id)

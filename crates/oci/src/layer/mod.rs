@@ -3,6 +3,7 @@
 //! ```text
 //!  compressed ─► Compression::reader ─► Archive ─► Entry ─► TreeWriter ─► tree/
 //!  tree/ ─► write_tar ─► Entry ─► TarWriter ─► tar          (the same bytes for the same tree)
+//!  tar ─► EncodingWriter ─► compressed                       (the same bytes again, on every machine)
 //! ```
 //!
 //! A tree in overlay form holds OCI's whiteouts as overlayfs wants them: a removed name is a character device 0:0, a
@@ -14,6 +15,7 @@ mod archive;
 mod attributes;
 mod compression;
 mod dress;
+mod encode;
 mod entry;
 mod extensions;
 mod folder;
@@ -28,6 +30,7 @@ mod writer;
 
 pub use archive::{Archive, ArchiveError};
 pub use compression::Compression;
+pub use encode::{Encoding, EncodingWriter, LevelError};
 pub use entry::{Device, Entry, Kind, Timestamp, TreePath, TreePathError};
 pub use tree::{TreeError, TreeWriter};
 pub use unpack::{Limits, UnpackError, UnpackOptions, Unpacked, unpack};

@@ -83,6 +83,11 @@ impl Store {
         })
     }
 
+    /// Where the blob's file is, when it is there: to be read by whoever can't block.
+    pub fn blob_file(&self, digest: &Digest) -> PathBuf {
+        self.blob_path(digest)
+    }
+
     pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs/sha256").join(digest.hex())
     }

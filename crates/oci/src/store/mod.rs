@@ -6,6 +6,7 @@
 //! blobs/sha256/HEX            content by digest; configs and manifests too
 //! layers/HEX32/layer.json     what the layer is
 //! layers/HEX32/tree/          the layer in overlay form
+//! layers/HEX32/blob-X.json    the blob that the layer is under compression X
 //! images/HEX.json             which registry manifest an image came with
 //! tags/HEX.json               a reference and the image it means
 //! pins/HEX.json               images and layers that an owner keeps
@@ -19,6 +20,7 @@
 
 mod blobs;
 mod collect;
+mod exports;
 mod files;
 mod images;
 mod layers;
