@@ -1,9 +1,13 @@
 //! The command line, as typed: flags and operands become these types once, and nothing below reads `argv` again.
 
+mod transfer;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use minato_sync::Application;
+
+pub use transfer::PushArguments;
 
 /// From a Git repository to healthy containers.
 #[derive(Debug, Parser)]
@@ -53,6 +57,8 @@ pub enum Verb {
     Up(UpArguments),
     /// Build the image of a folder with a Dockerfile
     Build(BuildArguments),
+    /// Send images of this machine to their registries
+    Push(PushArguments),
     /// List the images on this machine
     Images(ImagesArguments),
     /// Check the Dockerfile and the manifests of a repository

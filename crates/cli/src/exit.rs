@@ -33,6 +33,8 @@ pub enum Failure {
     Interrupted,
     /// The program that was run inside a container ended with this code.
     Program(i32),
+    /// Somebody else's answer is no, and this is what he said.
+    Refused(anyhow::Error),
     /// It could not be asked.
     Error(anyhow::Error),
 }
@@ -41,7 +43,7 @@ impl Failure {
     /// The exit code that says so.
     pub fn code(&self) -> ExitCode {
         match self {
-            Failure::No | Failure::Step { .. } => ExitCode::from(NO),
+            Failure::No | Failure::Step { .. } | Failure::Refused(_) => ExitCode::from(NO),
             Failure::Interrupted => ExitCode::from(INTERRUPTED),
             Failure::Program(code) => ExitCode::from(u8::try_from(*code).unwrap_or(NO)),
             Failure::Files(_) | Failure::Error(_) => ExitCode::from(COULD_NOT_ASK),

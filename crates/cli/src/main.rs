@@ -67,6 +67,7 @@ async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Fai
     match verb {
         Verb::Up(arguments) => verb::up::run(machine, printer, &arguments).await,
         Verb::Build(arguments) => verb::build::run(machine, printer, &arguments),
+        Verb::Push(arguments) => verb::push::run(machine, printer, &arguments).await,
         Verb::Images(arguments) => verb::images::run(machine, &arguments),
         Verb::Check(arguments) => verb::check::run(printer, &arguments),
         Verb::Sync(arguments) => verb::sync::run(machine, printer, &arguments).await,

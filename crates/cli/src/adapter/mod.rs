@@ -9,6 +9,7 @@ mod sync_events;
 
 pub use build_progress::BuildProgress;
 pub use disk::Disk;
+pub use pull_progress::PullProgress;
 pub use registries::Registries;
 pub use secrets::{secrets_around, secrets_of, secrets_of_record};
 pub use sync_events::{SyncEvents, describe};

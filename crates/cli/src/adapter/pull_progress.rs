@@ -1,4 +1,4 @@
-//! A pull on the terminal: one spinner that says how far it is, one line when it is done.
+//! A pull or push on the terminal: one spinner that says how far it is, one line when it is done.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use minato_registry::{Event, Progress};
 
 use crate::print::{Printer, Step, size};
 
-/// Shows one image's pull.
+/// Shows one image's pull or push.
 pub struct PullProgress<'a> {
     printer: &'a Printer,
     step: Mutex<Option<Step>>,
@@ -16,8 +16,9 @@ pub struct PullProgress<'a> {
 }
 
 impl<'a> PullProgress<'a> {
-    pub fn new(printer: &'a Printer, reference: &Reference) -> Self {
-        let step = printer.step(&format!("pull {}", reference.familiar()));
+    /// `doing`: pull, push, copy.
+    pub fn new(printer: &'a Printer, doing: &str, reference: &Reference) -> Self {
+        let step = printer.step(&format!("{doing} {}", reference.familiar()));
         Self { printer, step: Mutex::new(Some(step)), arrived: Mutex::default() }
     }
 

@@ -28,7 +28,7 @@ impl<'a> Registries<'a> {
 
     pub async fn pull(&self, reference: &Reference, platform: &Platform) -> anyhow::Result<Image> {
         let client = self.client()?;
-        let progress = PullProgress::new(self.printer, reference);
+        let progress = PullProgress::new(self.printer, "pull", reference);
         let pulled = client.pull(reference, platform, self.store, &progress).await;
         progress.end(pulled.is_ok());
         Ok(pulled?)

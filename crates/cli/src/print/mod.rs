@@ -89,7 +89,9 @@ pub fn failure(printer: &Printer, failure: &Failure) {
             }
             print_diagnostics(printer, std::slice::from_ref(finding));
         }
-        Failure::Error(error) => printer.line(&format!("{}: {}", styled(style::BAD, "error"), causes(error))),
+        Failure::Refused(error) | Failure::Error(error) => {
+            printer.line(&format!("{}: {}", styled(style::BAD, "error"), causes(error)))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod images;
 pub mod live;
 pub mod logs;
 mod outcome;
+pub mod push;
 pub mod render;
 pub mod rollback;
 pub mod status;
