@@ -59,7 +59,7 @@ fn fate(state: &mut u64) -> Fate {
         *state ^= *state << 17;
         (*state >> 11) % limit
     };
-    let bytes = 1 + next(6_000_000) as usize;
+    let bytes = 1 + next(1_500_000) as usize;
     match next(10) {
         0..5 => Fate::Reset(bytes),
         5 => Fate::Stalled(bytes),
