@@ -42,13 +42,14 @@ impl<'a> Meter<'a> {
         let mut answer = std::pin::pin!(answer);
         let (mut before, mut since) = (self.sent.load(Ordering::Relaxed), Instant::now());
         loop {
-            if let Ok(answer) = tokio::time::timeout(LOOK, &mut answer).await {
-                return answer.map_err(|error| broken(url, &error));
-            }
+            let answered = tokio::time::timeout(LOOK, &mut answer).await;
             let sent = self.sent.load(Ordering::Relaxed);
             if sent > before {
                 (before, since) = (sent, Instant::now());
                 (self.advanced)(sent);
+            }
+            if let Ok(answer) = answered {
+                return answer.map_err(|error| broken(url, &error));
             }
             let patience = if sent < self.total { stall } else { stall * PATIENCE };
             if since.elapsed() > patience {
