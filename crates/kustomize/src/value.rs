@@ -3,6 +3,8 @@
 use minato_resource::document::{Data, Node};
 use serde_json::{Map, Number, Value};
 
+pub(crate) use minato_resource::kind_name;
+
 /// The text of a scalar; empty for mappings and lists, whose nodes have no text of their own.
 pub(crate) fn text(value: &Value) -> String {
     match value {
@@ -21,18 +23,6 @@ pub(crate) fn is_empty(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         _ => false,
-    }
-}
-
-/// What a value is, for messages.
-pub(crate) fn kind_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
     }
 }
 

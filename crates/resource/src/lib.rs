@@ -27,7 +27,7 @@ pub mod pointer;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use key::{KeyError, ResourceKey};
-pub use object::{EditError, Object, ObjectError};
+pub use object::{EditError, Object, ObjectError, kind_name};
 pub use origin::Origin;
 pub use parse::{parse_json, parse_yaml};
 pub use source_file::{Position, SourceFile, SourceFileError, Span};

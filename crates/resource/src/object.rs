@@ -267,7 +267,8 @@ fn optional_text<'value>(
     }
 }
 
-fn kind_name(value: &Value) -> &'static str {
+/// What a value is, for messages: `a list`.
+pub fn kind_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
