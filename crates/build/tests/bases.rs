@@ -5,6 +5,8 @@
 mod support;
 
 use minato_build::{Bases, BuildError, Builder, Built, Cancelled, FetchError, Request, Silent};
+use minato_oci::export::{Export, ExportOptions, Packed};
+use minato_oci::layout::{Item, write_folder};
 use minato_oci::{Image, Platform, Reference, Store};
 use support::{Workshop, steps};
 
@@ -45,7 +47,13 @@ fn a_layout_of_this_machine_is_a_base() {
 }
 
 fn write_layout(store: &Store, layout: &std::path::Path, images: &[(Image, Vec<Reference>)]) {
-    minato_oci::layout::write_folder(store, images, layout).unwrap();
+    let pack = |(image, _): &(Image, Vec<Reference>)| {
+        let export = Export::plan(store, std::slice::from_ref(image), ExportOptions::default()).unwrap();
+        export.pack(store).unwrap()
+    };
+    let packed: Vec<Packed> = images.iter().map(pack).collect();
+    let items = packed.iter().zip(images).map(|(packed, (_, names))| Item::new(packed, names));
+    write_folder(store, &items.collect::<Vec<_>>(), layout).unwrap();
 }
 
 /// A registry that has one image.

@@ -6,6 +6,7 @@
 //!  bytes ─► Store::ingest ─► blob            (verified while written, renamed when whole)
 //!  tar ─► layer::unpack ─► tree ─► Layer     (hostile archives refused; overlay form, ready as a lower folder)
 //!  tree ─► layer::write_tar ─► the same tar  (byte for byte, for layers that Minato made)
+//!  Images ─► export ─► blobs, manifests, index   (what registries, layouts and archives get)
 //!  Store ◄─► layout                          (OCI layout, docker archive)
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod config;
 mod digest;
+pub mod export;
 mod fields;
 pub mod layer;
 pub mod layout;

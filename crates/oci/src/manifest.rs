@@ -16,6 +16,10 @@ pub mod media_type {
     pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
     /// OCI image config.
     pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    /// Docker's image config.
+    pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+    /// The empty JSON object, where a manifest needs no config.
+    pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
     /// An uncompressed layer.
     pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
     /// A layer under gzip.

@@ -14,7 +14,8 @@ use std::process::Command;
 
 use debian::{PLAIN, Registry, image};
 use fake::client;
-use minato_oci::layout::write_folder;
+use minato_oci::export::{Export, ExportOptions};
+use minato_oci::layout::{Item, write_folder};
 use minato_oci::{Digest, Platform, Reference, Store};
 use minato_registry::{Credentials, Options};
 
@@ -23,7 +24,8 @@ fn layout(folder: &Path) -> (std::path::PathBuf, Digest) {
     let store = Store::open(&folder.join("made")).unwrap();
     let image = image(&store, &[("noise", fake::noise(3_000_000)), ("text", b"text".to_vec())]);
     let path = folder.join("layout");
-    write_folder(&store, &[(image.clone(), Vec::new())], &path).unwrap();
+    let export = Export::plan(&store, std::slice::from_ref(&image), ExportOptions::default()).unwrap();
+    write_folder(&store, &[Item::new(&export.pack(&store).unwrap(), &[])], &path).unwrap();
     (path, image.id)
 }
 

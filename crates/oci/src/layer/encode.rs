@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -112,9 +113,15 @@ pub struct EncodingWriter<W: Write> {
 }
 
 impl<W: Write> EncodingWriter<W> {
-    /// Starts the threads; they end when the writer does.
+    /// Starts a thread for each processor; they end when the writer does.
     pub fn new(encoding: Encoding, out: W) -> Self {
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let processors = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        Self::with_threads(encoding, processors, out)
+    }
+
+    /// As [`EncodingWriter::new`], with at most so many threads. The bytes are the same with any number.
+    pub fn with_threads(encoding: Encoding, threads: NonZero<usize>, out: W) -> Self {
+        let threads = threads.get().min(MOST_THREADS);
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads {
@@ -195,8 +202,9 @@ mod tests {
     use super::*;
     use crate::layer::Limits;
 
-    fn encoded(encoding: Encoding, content: &[u8], piece: usize) -> Vec<u8> {
-        let mut writer = EncodingWriter::new(encoding, Vec::new());
+    fn encoded(encoding: Encoding, content: &[u8], piece: usize, threads: usize) -> Vec<u8> {
+        let threads = NonZero::new(threads).unwrap();
+        let mut writer = EncodingWriter::with_threads(encoding, threads, Vec::new());
         content.chunks(piece).for_each(|piece| writer.write_all(piece).unwrap());
         writer.finish().unwrap()
     }
@@ -219,8 +227,11 @@ mod tests {
             (Compression::Zstd, Some(9)),
         ] {
             let encoding = Encoding::new(compression, level).unwrap();
-            let whole = encoded(encoding, &content, content.len());
-            assert_eq!(whole, encoded(encoding, &content, 70_001), "{encoding:?}");
+            let whole = encoded(encoding, &content, content.len(), 1);
+            for threads in [1, 2, 3, 8] {
+                let same = whole == encoded(encoding, &content, 70_001, threads);
+                assert!(same, "{encoding:?} on {threads} threads");
+            }
             assert_eq!(Compression::detect(&whole), compression);
             assert!(decoded(&whole) == content, "{encoding:?}");
             assert!(whole.len() < content.len() / 2, "{encoding:?}: {}", whole.len());
@@ -241,7 +252,7 @@ mod tests {
         #[test]
         fn any_content_comes_back(content in prop::collection::vec(any::<u8>(), 0..4000), piece in 1_usize..999) {
             for compression in [Compression::Gzip, Compression::Zstd] {
-                let bytes = encoded(Encoding::new(compression, None).unwrap(), &content, piece);
+                let bytes = encoded(Encoding::new(compression, None).unwrap(), &content, piece, 2);
                 prop_assert_eq!(&decoded(&bytes), &content);
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  folder | tar ─► Source ─► index.json or manifest.json ─► config, layers ─► Store
-//!  Store ─► folder (OCI layout; a pulled image keeps its manifest and its digests)
-//!  Store ─► tar    (OCI layout and `docker load` archive in one, layers uncompressed)
+//!  Export, packed ─► folder (OCI layout)
+//!  Export, packed ─► tar    (OCI layout, and what `docker load` takes in the same file where that is asked for)
 //! ```
 
 mod read;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use read::{Loaded, Selection, read};
-pub use write::{write_archive, write_folder};
+pub use write::{ArchiveForm, Item, write_archive, write_folder};
 
 use crate::layer::{ArchiveError, WriteError};
 use crate::{Digest, LayerError, ManifestError, StoreError};
@@ -100,6 +100,9 @@ pub enum LayoutError {
         /// What is wrong with it.
         source: Box<LayerError>,
     },
+    /// `docker load` knows no index.
+    #[error("an archive for `docker load` holds one platform; write an OCI layout for several")]
+    DockerPlatforms,
     /// The archive can't be written.
     #[error("archive entry {0}")]
     Write(#[from] WriteError),

@@ -97,6 +97,8 @@ fn choose<'a>(
     let named: Vec<&Descriptor> = index
         .manifests
         .iter()
+        // What is attached to an image is no image.
+        .filter(|entry| !entry.other.contains_key("artifactType"))
         .filter(|entry| selection.name.as_ref().is_none_or(|name| is_called(entry, name)))
         .collect();
     let fits = |entry: &&&Descriptor| {

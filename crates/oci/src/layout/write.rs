@@ -9,46 +9,59 @@ use super::{
     CONTAINERD_ANNOTATION, DOCKER_FILE, DockerEntry, INDEX_FILE, LAYOUT_FILE, LayoutError, LayoutHeader,
     NAME_ANNOTATION, blob_name,
 };
+use crate::export::{Attached, Blob, Packed};
 use crate::layer::{Entry, Kind, TarWriter, TreePath, WriteError};
-use crate::{
-    Descriptor, Digest, Image, Index, Layer, Manifest, ManifestDocument, Reference, Store, media_type,
-};
+use crate::{Descriptor, Digest, Index, Reference, Store, media_type};
 
-const DOCUMENT_LIMIT: u64 = 4 << 20;
-
-/// What a layout is made of.
-struct Plan {
-    /// Each file's name and where its content comes from, sorted by name.
-    files: BTreeMap<String, Content>,
+/// One image, or one index of images, of a layout.
+#[derive(Clone, Debug)]
+pub struct Item<'a> {
+    /// The image or the index.
+    pub packed: &'a Packed,
+    /// What the layout calls it.
+    pub names: &'a [Reference],
+    /// What is said about it.
+    pub attached: &'a [Attached],
 }
 
-enum Content {
+/// Who is to read an archive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ArchiveForm {
+    /// Tools that know the OCI layout.
+    Oci,
+    /// `docker load`, too: of each item one platform.
+    Docker,
+}
+
+/// The files of a layout: each one's name and where its content comes from, sorted by name.
+struct Files<'a>(BTreeMap<String, Content<'a>>);
+
+enum Content<'a> {
     Bytes(Vec<u8>),
-    Blob(Digest, u64),
-    Layer(Layer),
+    Blob(&'a Blob),
 }
 
-/// Writes an OCI layout with these images into the folder `path`, which must be empty or not be there.
-///
-/// A pulled image keeps the manifest and the compressed layers that it came with; another one gets uncompressed
-/// layers, whose digests are the diff_ids.
+impl<'a> Item<'a> {
+    /// An item with nothing attached.
+    pub fn new(packed: &'a Packed, names: &'a [Reference]) -> Self {
+        Self { packed, names, attached: &[] }
+    }
+}
+
+/// Writes an OCI layout into the folder `path`, which must be empty or not be there.
 ///
 /// # Errors
-/// When the folder is not empty or can't be written, or a layer is missing.
-pub fn write_folder(
-    store: &Store,
-    images: &[(Image, Vec<Reference>)],
-    path: &Path,
-) -> Result<(), LayoutError> {
+/// When the folder is not empty or can't be written, or a blob is missing.
+pub fn write_folder(store: &Store, items: &[Item<'_>], path: &Path) -> Result<(), LayoutError> {
     let io = |source| LayoutError::Io { path: path.to_owned(), source };
     let _lease = store.lease()?;
-    let plan = Plan::new(store, images, true)?;
+    let files = Files::of(items);
     fs::create_dir_all(path).map_err(io)?;
     if fs::read_dir(path).map_err(io)?.next().is_some() {
         return Err(io(io::Error::new(io::ErrorKind::AlreadyExists, "folder is not empty")));
     }
     fs::create_dir_all(path.join("blobs/sha256")).map_err(io)?;
-    for (name, content) in &plan.files {
+    for (name, content) in &files.0 {
         let place = path.join(name);
         let written =
             File::create_new(&place).and_then(|mut file| content.write(store, &mut file).map(|()| file));
@@ -57,25 +70,28 @@ pub fn write_folder(
     Ok(())
 }
 
-/// Writes an archive with these images that is an OCI layout and what `docker load` takes at once, the same bytes for
-/// the same images.
-///
-/// Layers are uncompressed, as `docker save` has them: every version of Docker reads them.
+/// Writes an archive that is an OCI layout and, if `form` says so, what `docker load` takes at once: the same bytes for
+/// the same items. Nothing is held in memory but documents.
 ///
 /// # Errors
-/// When a layer is missing or `out` can't be written.
+/// When an item has several platforms and the form has none, a blob is missing, or `out` can't be written.
 pub fn write_archive<W: Write>(
     store: &Store,
-    images: &[(Image, Vec<Reference>)],
+    items: &[Item<'_>],
+    form: ArchiveForm,
     out: W,
 ) -> Result<W, LayoutError> {
     let _lease = store.lease()?;
-    let plan = Plan::new(store, images, false)?;
+    let mut files = Files::of(items);
+    if form == ArchiveForm::Docker {
+        let entries = items.iter().map(docker_entry).collect::<Result<Vec<_>, _>>()?;
+        files.0.insert(DOCKER_FILE.to_owned(), Content::Bytes(json(&entries)));
+    }
     let mut tar = TarWriter::new(out);
     for folder in ["blobs", "blobs/sha256"] {
         tar.append(&Entry::new(tree_path(folder), Kind::Directory, 0o755), &mut io::empty())?;
     }
-    for (name, content) in &plan.files {
+    for (name, content) in &files.0 {
         let entry = Entry::new(tree_path(name), Kind::File { size: content.size() }, 0o644);
         tar.append_written(&entry, |out| {
             let written = content.write(store, out);
@@ -89,28 +105,26 @@ fn tree_path(name: &str) -> TreePath {
     TreePath::new(name).expect("names of a layout's files are relative")
 }
 
-impl Plan {
-    fn new(
-        store: &Store,
-        images: &[(Image, Vec<Reference>)],
-        keep_manifests: bool,
-    ) -> Result<Self, LayoutError> {
-        let mut plan = Self { files: BTreeMap::new() };
-        let (mut entries, mut docker) = (Vec::new(), Vec::new());
-        for (image, names) in images {
-            let config = image_config(store, image)?;
-            let kept = if keep_manifests { plan.kept_manifest(store, image)? } else { None };
-            let layers = store.image_layers(image)?;
-            let descriptor = match kept {
-                Some(descriptor) => descriptor,
-                None => plan.new_manifest(&config, &layers),
-            };
-            docker.push(docker_entry(image, names));
-            entries.extend(named(&descriptor, image, names));
-            plan.add(Content::Blob(image.id, config.size), &image.id);
-        }
-        if !keep_manifests {
-            plan.files.insert(DOCKER_FILE.to_owned(), Content::Bytes(json(&docker)));
+impl<'a> Files<'a> {
+    fn of(items: &[Item<'a>]) -> Self {
+        let mut files = Self(BTreeMap::new());
+        let mut entries = Vec::new();
+        for item in items {
+            entries.extend(named(&item.packed.root().descriptor, item.names));
+            for blob in item.packed.blobs() {
+                files.add(&blob.descriptor.digest, Content::Blob(blob));
+            }
+            for document in item.packed.documents.in_order() {
+                files.add(&document.descriptor.digest, Content::Bytes(document.bytes.clone()));
+            }
+            for attached in item.attached {
+                let document = &attached.document;
+                entries.push(document.descriptor.clone());
+                files.add(&document.descriptor.digest, Content::Bytes(document.bytes.clone()));
+                for (descriptor, bytes) in &attached.blobs {
+                    files.add(&descriptor.digest, Content::Bytes(bytes.clone()));
+                }
+            }
         }
         let index = Index {
             media_type: media_type::INDEX.to_owned(),
@@ -118,98 +132,48 @@ impl Plan {
             annotations: BTreeMap::new(),
             other: serde_json::Map::new(),
         };
-        plan.files.insert(INDEX_FILE.to_owned(), Content::Bytes(json(&index)));
+        files.0.insert(INDEX_FILE.to_owned(), Content::Bytes(json(&index)));
         let header = LayoutHeader { version: "1.0.0".to_owned() };
-        plan.files.insert(LAYOUT_FILE.to_owned(), Content::Bytes(json(&header)));
-        Ok(plan)
+        files.0.insert(LAYOUT_FILE.to_owned(), Content::Bytes(json(&header)));
+        files
     }
 
-    fn add(&mut self, content: Content, digest: &Digest) {
-        self.files.insert(blob_name(digest), content);
-    }
-
-    /// The manifest that the image came with, when all that it names is here.
-    fn kept_manifest(&mut self, store: &Store, image: &Image) -> Result<Option<Descriptor>, LayoutError> {
-        let Some(digest) = store.manifest_of(&image.id)?.filter(|digest| store.has_blob(digest)) else {
-            return Ok(None);
-        };
-        let bytes = store.read_blob(&digest, DOCUMENT_LIMIT)?;
-        let Ok(ManifestDocument::Manifest(manifest)) = ManifestDocument::parse(&bytes, None) else {
-            return Ok(None);
-        };
-        let sizes: Option<Vec<u64>> =
-            manifest.layers.iter().map(|layer| store.blob_size(&layer.digest)).collect();
-        let Some(sizes) = sizes else { return Ok(None) };
-        for (layer, size) in manifest.layers.iter().zip(sizes) {
-            self.add(Content::Blob(layer.digest, size), &layer.digest);
-        }
-        let descriptor = Descriptor::new(&manifest.media_type, digest, bytes.len() as u64);
-        self.add(Content::Bytes(bytes), &digest);
-        Ok(Some(descriptor))
-    }
-
-    fn new_manifest(&mut self, config: &Descriptor, layers: &[Layer]) -> Descriptor {
-        let manifest = Manifest {
-            media_type: media_type::MANIFEST.to_owned(),
-            config: config.clone(),
-            layers: layers
-                .iter()
-                .map(|layer| Descriptor::new(media_type::LAYER, layer.diff_id, layer.size))
-                .collect(),
-            annotations: BTreeMap::new(),
-            other: serde_json::Map::new(),
-        };
-        for layer in layers {
-            self.add(Content::Layer(layer.clone()), &layer.diff_id);
-        }
-        let bytes = json(&manifest);
-        let descriptor = Descriptor::new(media_type::MANIFEST, Digest::sha256(&bytes), bytes.len() as u64);
-        self.add(Content::Bytes(bytes), &descriptor.digest);
-        descriptor
+    fn add(&mut self, digest: &Digest, content: Content<'a>) {
+        self.0.insert(blob_name(digest), content);
     }
 }
 
-impl Content {
+impl Content<'_> {
     fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Blob(_, size) => *size,
-            Self::Layer(layer) => layer.size,
+            Self::Blob(blob) => blob.descriptor.size,
         }
     }
 
-    fn write(&self, store: &Store, mut out: &mut dyn Write) -> io::Result<()> {
+    fn write(&self, store: &Store, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Bytes(bytes) => out.write_all(bytes),
-            Self::Blob(digest, _) => {
-                let mut blob = store.open_blob(digest).map_err(io::Error::other)?;
-                io::copy(&mut blob, out).map(drop)
-            }
-            Self::Layer(layer) => store.write_layer(layer, &mut out).map(drop).map_err(io::Error::other),
+            Self::Blob(blob) => blob.write(store, out),
         }
     }
 }
 
-fn image_config(store: &Store, image: &Image) -> Result<Descriptor, LayoutError> {
-    let size = store.blob_size(&image.id).ok_or(crate::StoreError::NoImage(image.id))?;
-    Ok(Descriptor::new(media_type::CONFIG, image.id, size))
-}
-
-fn docker_entry(image: &Image, names: &[Reference]) -> DockerEntry {
-    let tags: BTreeSet<String> = names.iter().map(|name| name.with_default_tag().familiar()).collect();
-    DockerEntry {
+fn docker_entry(item: &Item<'_>) -> Result<DockerEntry, LayoutError> {
+    let [image] = item.packed.images.as_slice() else { return Err(LayoutError::DockerPlatforms) };
+    let tags: BTreeSet<String> = item.names.iter().map(|name| name.with_default_tag().familiar()).collect();
+    let layer = |diff_id: &Digest| blob_name(&item.packed.layers[diff_id].digest);
+    Ok(DockerEntry {
         config: blob_name(&image.id),
         tags: Some(tags.into_iter().collect()),
-        layers: Some(image.config.rootfs.diff_ids.iter().map(blob_name).collect()),
-    }
+        layers: Some(image.config.rootfs.diff_ids.iter().map(layer).collect()),
+    })
 }
 
-/// The image's entries in the index: one for each name, or one without.
-fn named(descriptor: &Descriptor, image: &Image, names: &[Reference]) -> Vec<Descriptor> {
-    let mut descriptor = descriptor.clone();
-    descriptor.platform = (!image.config.architecture.is_empty()).then(|| image.config.platform());
+/// The entries in the layout's index: one for each name, or one without.
+fn named(descriptor: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
     if names.is_empty() {
-        return vec![descriptor];
+        return vec![descriptor.clone()];
     }
     let entry = |name: &Reference| {
         let name = name.with_default_tag();

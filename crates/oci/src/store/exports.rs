@@ -12,6 +12,22 @@ use crate::{Descriptor, Digest, media_type};
 const VERSION: u32 = 1;
 const BUFFER: usize = 256 << 10;
 
+/// How a layer is made a blob.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LayerExport {
+    /// How it is compressed.
+    pub encoding: Encoding,
+    /// Whether a layer that came compressed in another way is compressed again.
+    pub force: bool,
+}
+
+impl From<Encoding> for LayerExport {
+    /// What came compressed keeps its bytes.
+    fn from(encoding: Encoding) -> Self {
+        Self { encoding, force: false }
+    }
+}
+
 /// Beside the layer's description, so that it goes when the layer goes.
 #[derive(Serialize, Deserialize)]
 struct ExportRecord {
@@ -28,13 +44,14 @@ impl Store {
     pub fn exported_layer(
         &self,
         layer: &Layer,
-        encoding: Encoding,
+        export: impl Into<LayerExport>,
     ) -> Result<Option<Descriptor>, StoreError> {
-        if let Some(descriptor) = self.original(layer)? {
-            return Ok(Some(descriptor));
+        let LayerExport { encoding, force } = export.into();
+        let kind = media_type_of(encoding.compression());
+        if let Some(original) = self.original(layer)?.filter(|found| !force || found.media_type == kind) {
+            return Ok(Some(original));
         }
         let record = files::read_json::<ExportRecord>(&self.export_path(layer, encoding))?;
-        let kind = media_type_of(encoding.compression());
         let record = record.filter(|record| record.version == VERSION);
         Ok(record.map(|record| Descriptor::new(kind, record.digest, record.size)))
     }
@@ -45,8 +62,14 @@ impl Store {
     ///
     /// # Errors
     /// When the layer's content is not what its digest says any more, or the blob can't be written.
-    pub fn export_layer(&self, layer: &Layer, encoding: Encoding) -> Result<Descriptor, LayerError> {
-        if let Some(known) = self.exported_layer(layer, encoding)?
+    pub fn export_layer(
+        &self,
+        layer: &Layer,
+        export: impl Into<LayerExport>,
+    ) -> Result<Descriptor, LayerError> {
+        let export = export.into();
+        let encoding = export.encoding;
+        if let Some(known) = self.exported_layer(layer, export)?
             && self.has_blob(&known.digest)
         {
             return Ok(known);

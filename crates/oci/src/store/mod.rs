@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 pub use blobs::BlobWriter;
 pub use collect::{CollectOptions, Collected};
+pub use exports::LayerExport;
 pub use images::Image;
 pub use layers::{Layer, LayerError, StagedLayer};
 pub use lease::Lease;
