@@ -22,7 +22,7 @@ use crate::stages::{Base, Stages, sources_of};
 /// What was found, by whom it is asked for.
 #[derive(Default)]
 pub(crate) struct BaseImages {
-    pub(crate) images: BTreeMap<Reference, BaseImage>,
+    pub(crate) images: BTreeMap<(Reference, Platform), BaseImage>,
     /// By the stage's number.
     pub(crate) layouts: BTreeMap<usize, BaseImage>,
 }
@@ -43,16 +43,16 @@ impl Builder<'_> {
         stages: &Stages<'_>,
     ) -> Result<BaseImages, BuildError> {
         let mut found = BaseImages::default();
-        let mut wanted: BTreeMap<Reference, Wanted> = BTreeMap::new();
+        let mut wanted: BTreeMap<(Reference, Platform), Wanted> = BTreeMap::new();
         for (index, stage) in &stages.needed {
             match &stage.base {
                 Base::Image(reference) => {
                     wanted
-                        .entry(reference.clone())
+                        .entry((reference.clone(), stage.platform.clone()))
                         .or_insert_with(|| Wanted::new(source, &stage.name, &stage.stage.from));
                 }
                 Base::Layout { folder, name } => {
-                    let image = self.read_layout(folder, name.as_deref(), &request.platform);
+                    let image = self.read_layout(folder, name.as_deref(), &stage.platform);
                     let image = image.and_then(|image| BaseImage::new(self.store, image));
                     found
                         .layouts
@@ -63,7 +63,10 @@ impl Builder<'_> {
             for statement in &stage.stage.instructions {
                 for from in sources_of(dockerfile, *index, statement, source)? {
                     let CopyFrom::Image(reference) = from else { continue };
-                    wanted.entry(reference).or_insert_with(|| Wanted::new(source, &stage.name, statement));
+                    // Also in a stage of another platform: what is copied goes into the target's image.
+                    wanted
+                        .entry((reference, request.platform.clone()))
+                        .or_insert_with(|| Wanted::new(source, &stage.name, statement));
                 }
             }
         }
@@ -90,13 +93,13 @@ impl Builder<'_> {
 
     fn find_image(
         &self,
-        reference: &Reference,
+        (reference, platform): &(Reference, Platform),
         wanted: &Wanted,
         request: &Request,
     ) -> Result<BaseImage, StepError> {
         let started = Instant::now();
         self.progress.started(&wanted.step);
-        let result = self.find_or_fetch(reference, request);
+        let result = self.find_or_fetch(reference, platform, request);
         let outcome = match &result {
             Ok((_, true)) => StepOutcome::Cached,
             Ok(_) => StepOutcome::Done,
@@ -110,18 +113,17 @@ impl Builder<'_> {
     fn find_or_fetch(
         &self,
         reference: &Reference,
+        platform: &Platform,
         request: &Request,
     ) -> Result<(BaseImage, bool), StepError> {
         if !request.pull
-            && let Some(id) = self.store.resolve(reference)?
-            && let Some(image) = self.store.image(&id)?
-            && request.platform.rank(&image.config.platform()).is_some()
+            && let Some(image) = self.store.resolve_for(reference, platform)?
             // A layer may have been collected: then the registry is asked, as if the image had never been here.
             && let Ok(found) = BaseImage::new(self.store, image)
         {
             return Ok((found, true));
         }
-        let image = self.bases.fetch(reference, &request.platform);
+        let image = self.bases.fetch(reference, platform);
         let image = image.map_err(|source| StepError::Base { image: reference.familiar(), source })?;
         Ok((BaseImage::new(self.store, image)?, false))
     }

@@ -48,6 +48,17 @@ pub struct Built {
 }
 
 impl Builder<'_> {
+    /// Builds the image for each of `platforms`, one after the other: what does not depend on the platform, such as a
+    /// stage `FROM --platform=$BUILDPLATFORM`, is done by the first and found in the cache by the others.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn build_all(&self, request: &Request, platforms: &[Platform]) -> Result<Vec<Built>, BuildError> {
+        let one =
+            |platform: &Platform| self.build(&Request { platform: platform.clone(), ..request.clone() });
+        platforms.iter().map(one).collect()
+    }
+
     /// Builds the image that the request asks for.
     ///
     /// # Errors
@@ -66,7 +77,7 @@ impl Builder<'_> {
         let created = created(request)?;
         let lowering =
             Lowering { dockerfile: &dockerfile, source: &source, global: &global, created: &created };
-        let inputs = lower_all(&lowering, &stages, &found, &request.platform)?;
+        let inputs = lower_all(&lowering, &stages, &found)?;
         let solved = self.solve(request, &source, &context, &global, &found, &inputs)?;
         let steps = solved.values().flat_map(|stage| stage.reports.clone()).collect();
         let target = inputs.get(&stages.target).map(|input| input.lowered.config.clone()).unwrap_or_default();
@@ -100,7 +111,7 @@ impl Builder<'_> {
             source,
             times: LayerTimes { source_date_epoch: epoch(request)? },
             proxies: global.proxies(),
-            images: found.images.iter().map(|(name, found)| (name.clone(), found.layers.clone())).collect(),
+            images: found.images.iter().map(|(image, found)| (image.clone(), found.layers.clone())).collect(),
             layouts: found.layouts.iter().map(|(stage, found)| (*stage, found.layers.clone())).collect(),
         };
         let solved = solver.solve(inputs);
@@ -172,7 +183,6 @@ fn lower_all<'a>(
     lowering: &Lowering<'_>,
     stages: &'a Stages<'_>,
     found: &BaseImages,
-    platform: &Platform,
 ) -> Result<BTreeMap<usize, StageInput<'a>>, BuildError> {
     let mut states: BTreeMap<usize, StageState> = BTreeMap::new();
     let mut inputs = BTreeMap::new();
@@ -180,16 +190,18 @@ fn lower_all<'a>(
         let start = match &stage.base {
             Base::Stage(earlier) => states.get(earlier).map(StageState::on_stage),
             Base::Image(reference) => {
-                found.images.get(reference).map(|it| StageState::on_image(it.config.clone()))
+                let image = found.images.get(&(reference.clone(), stage.platform.clone()));
+                image.map(|it| StageState::on_image(it.config.clone()))
             }
             Base::Layout { .. } => found.layouts.get(index).map(|it| StageState::on_image(it.config.clone())),
             Base::Scratch => None,
         };
-        let start = start.unwrap_or_else(|| StageState::on_image(empty_config(platform)));
+        let start = start.unwrap_or_else(|| StageState::on_image(empty_config(&stage.platform)));
         let (lowered, state) = lower(lowering, *index, stage.stage, start)?;
         states.insert(*index, state);
         let from = stage.stage.from.span;
-        inputs.insert(*index, StageInput { name: &stage.name, base: &stage.base, from, lowered });
+        let (name, base, platform) = (&*stage.name, &stage.base, &stage.platform);
+        inputs.insert(*index, StageInput { name, base, platform, from, lowered });
     }
     Ok(inputs)
 }

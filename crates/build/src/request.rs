@@ -23,7 +23,7 @@ pub struct Request {
     pub arguments: BTreeMap<String, String>,
     /// Labels added to those of the Dockerfile.
     pub labels: BTreeMap<String, String>,
-    /// The platform of the image; only this machine's can be built yet.
+    /// The platform of the image.
     pub platform: Platform,
     /// Run every step again, whatever the cache knows.
     pub no_cache: bool,

@@ -23,9 +23,11 @@ pub(crate) struct Stages<'a> {
 /// One stage.
 pub(crate) struct NeededStage<'a> {
     pub(crate) stage: &'a Stage,
-    /// Its name, or `stage-N`.
+    /// Its name, or `stage-N`; behind its platform, when that is not this machine's.
     pub(crate) name: String,
     pub(crate) base: Base,
+    /// What its programs run on, and its image if it becomes one.
+    pub(crate) platform: Platform,
 }
 
 /// What a stage starts from.
@@ -53,11 +55,11 @@ pub(crate) fn select<'a>(
         return Err(BuildError::Request(format!("the Dockerfile has more than {MAX_STAGES} stages")));
     }
     let target = find_target(dockerfile, target)?;
-    let mut needed = BTreeMap::new();
+    let mut needed: BTreeMap<usize, NeededStage<'a>> = BTreeMap::new();
     let mut open = BTreeSet::from([target]);
     while let Some(index) = open.pop_last() {
         let stage = &dockerfile.stages[index];
-        let base = base_of(dockerfile, index, source, scope, platform)?;
+        let base = base_of(dockerfile, index, source, scope)?;
         if let Base::Stage(earlier) = base {
             open.insert(earlier);
         }
@@ -70,9 +72,41 @@ pub(crate) fn select<'a>(
         }
         let named = stage.from.value.name.as_ref().map(|name| name.raw.clone());
         let name = named.unwrap_or_else(|| format!("stage-{index}"));
-        needed.insert(index, NeededStage { stage, name, base });
+        let platform = platform_of(dockerfile, index, source, scope)?.unwrap_or_else(|| platform.clone());
+        needed.insert(index, NeededStage { stage, name, base, platform });
     }
+    inherit_platforms(&mut needed);
     Ok(Stages { needed, target })
+}
+
+/// A stage on another stage is for the platform of that one, whatever it says itself.
+fn inherit_platforms(needed: &mut BTreeMap<usize, NeededStage<'_>>) {
+    let mut known: BTreeMap<usize, Platform> = BTreeMap::new();
+    for (index, stage) in needed {
+        if let Base::Stage(earlier) = stage.base
+            && let Some(platform) = known.get(&earlier)
+        {
+            stage.platform = platform.clone();
+        }
+        if stage.platform != Platform::host() {
+            stage.name = format!("{} {}", stage.platform, stage.name);
+        }
+        known.insert(*index, stage.platform.clone());
+    }
+}
+
+/// What `FROM --platform` says.
+fn platform_of(
+    dockerfile: &Dockerfile,
+    index: usize,
+    source: &Source<'_>,
+    scope: &GlobalScope,
+) -> Result<Option<Platform>, BuildError> {
+    let from = &dockerfile.stages[index].from;
+    let Some(word) = &from.value.platform else { return Ok(None) };
+    let wanted = minato_dockerfile::expand(word, dockerfile.escape, &|name| scope.get(name));
+    let wanted = wanted.map_err(StepError::invalid).and_then(|text| text.parse().map_err(StepError::invalid));
+    wanted.map(Some).map_err(|error| source.failed(from, error))
 }
 
 fn find_target(dockerfile: &Dockerfile, target: Option<&str>) -> Result<usize, BuildError> {
@@ -101,24 +135,12 @@ fn base_of(
     index: usize,
     source: &Source<'_>,
     scope: &GlobalScope,
-    platform: &Platform,
 ) -> Result<Base, BuildError> {
     let from = &dockerfile.stages[index].from;
     let failed = |error: StepError| source.failed(from, error);
     let lookup = |name: &str| scope.get(name);
     let expand =
         |word| minato_dockerfile::expand(word, dockerfile.escape, &lookup).map_err(StepError::invalid);
-    if let Some(word) = &from.value.platform {
-        let wanted = expand(word).map_err(failed)?;
-        let wanted: Platform = wanted.parse().map_err(|error| failed(StepError::invalid(error)))?;
-        if wanted != *platform {
-            let feature = format!("building for {wanted} on {platform}");
-            return Err(failed(StepError::unsupported(
-                feature,
-                "leave --platform out, or build on such a machine",
-            )));
-        }
-    }
     let image = expand(&from.value.image).map_err(failed)?;
     if image.is_empty() {
         let message =

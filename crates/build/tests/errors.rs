@@ -83,7 +83,6 @@ fn what_is_not_there_yet_is_said_at_its_line() {
             &format!("{feature} is not supported yet"),
         );
     }
-    check("FROM --platform=linux/s390x scratch\n", "Dockerfile:1:1", "building for linux/s390x");
 }
 
 #[test]

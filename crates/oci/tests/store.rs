@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use minato_oci::layer::{Compression, Entry, Kind, Limits, TarWriter, TreePath};
 use minato_oci::store::{CollectOptions, Collected};
-use minato_oci::{Descriptor, Digest, ImageConfig, Reference, RootFs, Store, StoreError};
+use minato_oci::{Descriptor, Digest, ImageConfig, Platform, Reference, RootFs, Store, StoreError};
 
 fn store() -> (tempfile::TempDir, Store) {
     let place = tempfile::tempdir().unwrap();
@@ -360,4 +360,61 @@ fn overlayfs_shows_what_the_layers_say() {
     let shown = [names("."), names("hidden"), names("merged")];
     assert!(Command::new("umount").arg(&mounted).status().unwrap().success());
     assert_eq!(shown, ["hidden merged", "above", "above below"]);
+}
+
+#[test]
+fn a_tag_means_one_image_for_each_platform() {
+    let (_folder, store) = store();
+    let image = |platform: &str| {
+        let platform: Platform = platform.parse().unwrap();
+        let Platform { architecture, os, variant } = platform;
+        store.save_image(&ImageConfig { architecture, os, variant, ..ImageConfig::default() }).unwrap()
+    };
+    let (amd, arm, other) = (image("linux/amd64"), image("linux/arm64"), image("linux/s390x"));
+    let name = reference("app");
+    store.tag_all(&name, &amd.id, &[arm.id]).unwrap();
+    let found = |platform: &str| {
+        let image = store.resolve_for(&name, &platform.parse().unwrap()).unwrap();
+        image.map(|image| image.id)
+    };
+    assert_eq!(store.resolve(&name).unwrap(), Some(amd.id));
+    assert_eq!([found("linux/amd64"), found("linux/arm64")], [Some(amd.id), Some(arm.id)]);
+    assert_eq!(found("linux/s390x"), None);
+    store.collect_garbage(CollectOptions::default()).unwrap();
+    assert!(store.image(&arm.id).unwrap().is_some() && store.image(&other.id).unwrap().is_none());
+    // Built again for one platform, the tag means no old image for another.
+    store.tag(&name, &amd.id).unwrap();
+    assert_eq!(store.tagged_images(&name).unwrap(), [amd.id]);
+}
+
+#[test]
+fn images_that_were_chosen_from_one_index_share_its_tag() {
+    let (_folder, store) = store();
+    let image = |platform: &str, index: &Digest| {
+        let platform: Platform = platform.parse().unwrap();
+        let Platform { architecture, os, variant } = platform;
+        let author = Some(index.to_string());
+        let config = ImageConfig { author, architecture, os, variant, ..ImageConfig::default() };
+        let image = store.save_image(&config).unwrap();
+        let manifest = store.put_blob(image.id.to_string().as_bytes()).unwrap();
+        store.record_manifest(&image.id, &manifest, Some(index)).unwrap();
+        image
+    };
+    let (old, new) = (Digest::sha256(b"old"), Digest::sha256(b"new"));
+    let foreign = if Platform::host().architecture == "arm64" { "linux/amd64" } else { "linux/arm64" };
+    let host = Platform::host().to_string();
+    let name = reference("base");
+    let (here, there) = (image(&host, &old), image(foreign, &old));
+    for one in [&here, &there] {
+        store.tag_one_of(&name, one, Some(&old)).unwrap();
+    }
+    assert_eq!(store.tagged_images(&name).unwrap(), [here.id, there.id]);
+    assert_eq!(store.tagged_images(&name.with_digest(old)).unwrap().len(), 2);
+    let newer = image(foreign, &new);
+    store.tag_one_of(&name, &newer, Some(&new)).unwrap();
+    assert_eq!(
+        store.tagged_images(&name).unwrap(),
+        [newer.id],
+        "the old index is not what the tag means now"
+    );
 }

@@ -198,7 +198,7 @@ impl Pull<'_> {
             store.record_manifest(&image.id, &manifest, index.as_ref())?;
             fail::fail_point!("registry.image.before-tag");
             if reference.digest().is_none() {
-                store.tag(&reference, &image.id)?;
+                store.tag_one_of(&reference, &image, index.as_ref())?;
             }
             Ok(image)
         };

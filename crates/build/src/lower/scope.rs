@@ -76,19 +76,18 @@ impl GlobalScope {
     }
 }
 
-/// `TARGET…` and `BUILD…`: both are this machine.
-fn platform_arguments(platform: &Platform) -> BTreeMap<String, Option<String>> {
-    let parts = [
-        ("PLATFORM", platform.to_string()),
-        ("OS", platform.os.clone()),
-        ("ARCH", platform.architecture.clone()),
-        ("VARIANT", platform.variant.clone().unwrap_or_default()),
-    ];
-    let named = |prefix: &'static str| {
-        let parts = parts.clone();
-        parts.into_iter().map(move |(name, value)| (format!("{prefix}{name}"), Some(value)))
+/// `TARGET…`: what is built for. `BUILD…`: what it is built on, this machine.
+fn platform_arguments(target: &Platform) -> BTreeMap<String, Option<String>> {
+    let named = |prefix: &'static str, platform: &Platform| {
+        let parts = [
+            ("PLATFORM", platform.to_string()),
+            ("OS", platform.os.clone()),
+            ("ARCH", platform.architecture.clone()),
+            ("VARIANT", platform.variant.clone().unwrap_or_default()),
+        ];
+        parts.map(|(name, value)| (format!("{prefix}{name}"), Some(value)))
     };
-    named("TARGET").chain(named("BUILD")).collect()
+    named("TARGET", target).into_iter().chain(named("BUILD", &Platform::host())).collect()
 }
 
 /// A stage's variables: ENV and ARG in one list, the last one wins.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use minato_oci::{Digest, Layer, Reference, Store};
+use minato_oci::{Digest, Layer, Platform, Reference, Store};
 use minato_resource::Span;
 
 use super::copy::CopySource;
@@ -39,7 +39,7 @@ pub(crate) struct Solver<'a> {
     /// Variables that RUN sees and keys don't.
     pub(crate) proxies: Vec<(String, String)>,
     /// The layers of images that stages start from or copy from.
-    pub(crate) images: BTreeMap<Reference, Vec<Layer>>,
+    pub(crate) images: BTreeMap<(Reference, Platform), Vec<Layer>>,
     /// The layers of a layout that a stage starts from, by the stage's number.
     pub(crate) layouts: BTreeMap<usize, Vec<Layer>>,
 }
@@ -48,6 +48,8 @@ pub(crate) struct Solver<'a> {
 pub(crate) struct StageInput<'a> {
     pub(crate) name: &'a str,
     pub(crate) base: &'a Base,
+    /// What its programs run on.
+    pub(crate) platform: &'a Platform,
     /// The FROM line.
     pub(crate) from: Span,
     pub(crate) lowered: LoweredStage,
@@ -156,7 +158,7 @@ impl Solver<'_> {
         let total = stage.lowered.steps.len() + 1;
         solved.layers = match stage.base {
             Base::Scratch => Vec::new(),
-            Base::Image(reference) => self.images.get(reference).cloned().unwrap_or_default(),
+            Base::Image(reference) => self.image_layers(reference, stage.platform),
             Base::Layout { .. } => self.layouts.get(&index).cloned().unwrap_or_default(),
             Base::Stage(earlier) => match results.wait(*earlier) {
                 Some(earlier) => earlier.layers.clone(),
@@ -238,12 +240,16 @@ impl Solver<'_> {
     fn source_of(&self, results: &Results, from: &CopyFrom) -> Result<Vec<Layer>, StepError> {
         match from {
             CopyFrom::Context => Ok(Vec::new()),
-            CopyFrom::Image(reference) => Ok(self.images.get(reference).cloned().unwrap_or_default()),
+            CopyFrom::Image(reference) => Ok(self.image_layers(reference, &self.request.platform)),
             CopyFrom::Stage(earlier) => {
                 let solved = results.wait(*earlier).ok_or(StepError::Cancelled)?;
                 Ok(solved.layers.clone())
             }
         }
+    }
+
+    fn image_layers(&self, reference: &Reference, platform: &Platform) -> Vec<Layer> {
+        self.images.get(&(reference.clone(), platform.clone())).cloned().unwrap_or_default()
     }
 
     pub(super) fn note_context(&self, layer: &Layer) {

@@ -58,7 +58,7 @@ impl Store {
 
     fn reach(&self) -> Result<Reached, StoreError> {
         let mut reached = Reached::default();
-        for (_, id, _) in self.tagged()? {
+        for id in self.all_tagged()? {
             self.reach_image(&id, &mut reached)?;
         }
         for id in self.pinned()?.into_iter().flat_map(|(_, ids)| ids) {

@@ -1,13 +1,12 @@
-//! Images, the tags that name them and the pins that keep them.
+//! Images, and the pins that keep them.
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, Store, StoreError, failed, files};
-use crate::{Digest, ImageConfig, Reference};
+use crate::{Digest, ImageConfig};
 
 const VERSION: u32 = 1;
 /// Docker refuses configs above 8 MiB as well.
@@ -27,14 +26,7 @@ pub(super) struct ImageRecord {
     version: u32,
     pub(super) id: Digest,
     pub(super) manifest: Digest,
-    index: Option<Digest>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct TagRecord {
-    version: u32,
-    reference: Reference,
-    pub(super) id: Digest,
+    pub(super) index: Option<Digest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,75 +81,6 @@ impl Store {
     pub fn image_layers(&self, image: &Image) -> Result<Vec<Layer>, StoreError> {
         let layer = |diff_id: &Digest| self.layer(diff_id)?.ok_or(StoreError::NoLayer(*diff_id));
         image.config.rootfs.diff_ids.iter().map(layer).collect()
-    }
-
-    /// Lets `reference` mean the image `id`. A reference without a tag means `latest`.
-    ///
-    /// # Errors
-    /// When the image is not there, the reference has a digest, or the tag can't be written.
-    pub fn tag(&self, reference: &Reference, id: &Digest) -> Result<(), StoreError> {
-        if reference.digest().is_some() {
-            return Err(StoreError::TagWithDigest(reference.clone()));
-        }
-        let _lease = self.lease()?;
-        let image = self.image(id)?.ok_or(StoreError::NoImage(*id))?;
-        self.image_layers(&image)?;
-        let reference = reference.with_default_tag();
-        let path = self.tag_path(&reference);
-        self.write_root(&path, &TagRecord { version: VERSION, reference, id: *id })
-    }
-
-    /// The image that `reference` means here. A digest in it is an image's identity, or the digest of the manifest
-    /// or index that it came with.
-    ///
-    /// # Errors
-    /// When a record can't be read.
-    pub fn resolve(&self, reference: &Reference) -> Result<Option<Digest>, StoreError> {
-        if let Some(digest) = reference.digest() {
-            return self.resolve_digest(digest);
-        }
-        let record = files::read_json::<TagRecord>(&self.tag_path(&reference.with_default_tag()))?;
-        Ok(record.map(|record| record.id))
-    }
-
-    fn resolve_digest(&self, digest: &Digest) -> Result<Option<Digest>, StoreError> {
-        for path in files::entries(&self.root.join("images"))? {
-            let record = files::read_json::<ImageRecord>(&path)?;
-            if let Some(record) =
-                record.filter(|record| record.manifest == *digest || record.index == Some(*digest))
-            {
-                return Ok(Some(record.id));
-            }
-        }
-        match self.image(digest) {
-            Ok(image) => Ok(image.map(|image| image.id)),
-            Err(StoreError::Config { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Takes the tag away; tells whether it was there.
-    ///
-    /// # Errors
-    /// When the record can't be removed.
-    pub fn untag(&self, reference: &Reference) -> Result<bool, StoreError> {
-        self.remove_record(&self.tag_path(&reference.with_default_tag()))
-    }
-
-    /// Every tag, the image it means and when it was set, sorted by reference.
-    ///
-    /// # Errors
-    /// When a record can't be read.
-    pub fn tagged(&self) -> Result<Vec<(Reference, Digest, SystemTime)>, StoreError> {
-        let mut tags = Vec::new();
-        for path in files::entries(&self.root.join("tags"))? {
-            // A tag may be taken away while the list is made.
-            let Some(record) = files::read_json::<TagRecord>(&path)? else { continue };
-            let set = path.metadata().and_then(|found| found.modified());
-            tags.push((record.reference, record.id, set.unwrap_or(SystemTime::UNIX_EPOCH)));
-        }
-        tags.sort();
-        Ok(tags)
     }
 
     /// Notes that the image came with the manifest `manifest`, a blob of this store, and was chosen from `index`.
@@ -219,17 +142,12 @@ impl Store {
         self.root.join("images").join(format!("{}.json", id.hex()))
     }
 
-    // References and owners may be longer than a file name: files are named by their digest.
-    fn tag_path(&self, reference: &Reference) -> PathBuf {
-        let name = Digest::sha256(reference.to_string()).hex();
-        self.root.join("tags").join(format!("{name}.json"))
-    }
-
+    // An owner may be longer than a file name: files are named by their digest.
     fn pin_path(&self, owner: &str) -> PathBuf {
         self.root.join("pins").join(format!("{}.json", Digest::sha256(owner).hex()))
     }
 
-    fn remove_record(&self, path: &std::path::Path) -> Result<bool, StoreError> {
+    pub(super) fn remove_record(&self, path: &std::path::Path) -> Result<bool, StoreError> {
         match fs::remove_file(path) {
             Ok(()) => Ok(true),
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),

@@ -8,7 +8,7 @@
 //! layers/HEX32/tree/          the layer in overlay form
 //! layers/HEX32/blob-X.json    the blob that the layer is under compression X
 //! images/HEX.json             which registry manifest an image came with
-//! tags/HEX.json               a reference and the image it means
+//! tags/HEX.json               a reference and the image it means, or one for each platform
 //! pins/HEX.json               images and layers that an owner keeps
 //! ingest/                     what is not whole yet
 //! ```
@@ -25,6 +25,7 @@ mod files;
 mod images;
 mod layers;
 mod lease;
+mod tags;
 
 use std::fs;
 use std::io;
