@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::endpoint::Endpoint;
 use crate::failure::{RequestError, broken};
 use crate::progress::{Event, Progress};
+use crate::relay::Checked;
 use crate::transport::{Request, Transport};
 
 /// Chunks between network and disk: enough that neither waits for the other, and little memory.
@@ -41,9 +42,25 @@ pub(crate) struct Download<'a> {
 /// Where [`Download::run`] puts the chunks.
 pub(crate) struct BlobSender(mpsc::Sender<Result<Bytes, Broken>>);
 
-pub(crate) fn channel() -> (BlobSender, BlobReader) {
+/// What [`Download::run`] brings.
+pub(crate) struct Received(mpsc::Receiver<Result<Bytes, Broken>>);
+
+pub(crate) fn channel() -> (BlobSender, Received) {
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    (BlobSender(sender), BlobReader { chunks: receiver, current: Bytes::new() })
+    (BlobSender(sender), Received(receiver))
+}
+
+impl Received {
+    /// To be read by a thread that may wait.
+    pub(crate) fn blocking(self) -> BlobReader {
+        BlobReader { chunks: self.0, current: Bytes::new() }
+    }
+
+    /// The next chunk; `None` after the last.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let chunk = self.0.recv().await.transpose();
+        chunk.map_err(|Broken| io::Error::other("download ended early"))
+    }
 }
 
 impl Read for BlobReader {
@@ -62,21 +79,34 @@ impl Read for BlobReader {
 }
 
 impl Download<'_> {
-    /// Sends the whole blob. Ends early without an error when nobody reads any more: the reader knows why.
-    pub(crate) async fn run(&self, sender: BlobSender) -> Result<(), RequestError> {
-        let result = self.send_all(&sender).await;
+    /// Sends the blob from byte `from` on, through `checked` where the reader does not check it himself. Ends early
+    /// without an error when nobody reads any more: the reader knows why.
+    pub(crate) async fn run(
+        &self,
+        from: u64,
+        sender: BlobSender,
+        checked: Option<&mut Checked<'_>>,
+    ) -> Result<(), RequestError> {
+        let result = self.send_all(from, &sender, checked).await;
         if result.is_err() {
             let _ = sender.0.send(Err(Broken)).await;
         }
         result
     }
 
-    async fn send_all(&self, sender: &BlobSender) -> Result<(), RequestError> {
-        let mut position = 0;
+    async fn send_all(
+        &self,
+        mut position: u64,
+        sender: &BlobSender,
+        mut checked: Option<&mut Checked<'_>>,
+    ) -> Result<(), RequestError> {
+        if position == self.blob.size {
+            return Ok(());
+        }
         let mut fruitless = 0;
         loop {
             let before = position;
-            let error = match self.send_from(&mut position, sender).await {
+            let error = match self.send_from(&mut position, sender, checked.as_deref_mut()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -90,7 +120,12 @@ impl Download<'_> {
     }
 
     /// One connection's worth, from `position` on.
-    async fn send_from(&self, position: &mut u64, sender: &BlobSender) -> Result<(), RequestError> {
+    async fn send_from(
+        &self,
+        position: &mut u64,
+        sender: &BlobSender,
+        mut checked: Option<&mut Checked<'_>>,
+    ) -> Result<(), RequestError> {
         let path = format!("blobs/{}", self.blob.digest);
         let url = self.endpoint.url(self.repository, &path);
         let request = Request {
@@ -108,11 +143,22 @@ impl Download<'_> {
             let dropped = skip.min(chunk.len() as u64);
             chunk.advance(dropped as usize);
             skip -= dropped;
+            let at = *position;
             *position += chunk.len() as u64;
             if *position > self.blob.size {
                 return Err(RequestError::TooLong { url: url.to_string(), limit: self.blob.size });
             }
-            self.progress.event(Event::LayerAdvanced { layer: &self.blob.digest, bytes: *position });
+            match &mut checked {
+                None => {
+                    self.progress.event(Event::LayerAdvanced { layer: &self.blob.digest, bytes: *position });
+                }
+                // What has arrived elsewhere is what is told of.
+                Some(checked) => {
+                    if !checked.take(at, &chunk) {
+                        return Err(self.not_the_blob(&url));
+                    }
+                }
+            }
             if sender.0.send(Ok(chunk)).await.is_err() {
                 return Ok(());
             }
@@ -125,6 +171,13 @@ impl Download<'_> {
             }),
             false => Ok(()),
         }
+    }
+}
+
+impl Download<'_> {
+    fn not_the_blob(&self, url: &Url) -> RequestError {
+        let reason = format!("content is not what {} names; it is refused", self.blob.digest);
+        RequestError::Answer { url: url.to_string(), reason }
     }
 }
 

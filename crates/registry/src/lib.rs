@@ -14,27 +14,36 @@
 //! Nothing that a registry says is believed: every body has a limit, every digest and size is checked, a stalled or
 //! broken transfer is resumed where it ended. No type of the HTTP stack is in this crate's interface.
 
+mod artifact;
 mod authorize;
 mod challenge;
 mod client;
+mod copy;
 mod credentials;
+mod document;
 mod download;
 mod endpoint;
 mod failure;
+mod listing;
 mod meter;
 mod mirror;
 mod outgoing;
 mod progress;
 mod pull;
 mod push;
+mod referrers;
+mod relay;
 mod resolve;
 mod retry;
 mod token;
 mod transport;
 mod upload;
 
+pub use artifact::{Artifact, ArtifactLayer};
 pub use client::{Client, ClientError, Options, Timeouts};
+pub use copy::{Copied, CopyError, CopyOptions, FolderError, Place};
 pub use credentials::{Credential, CredentialError, Credentials, Secret};
+pub use document::Document;
 pub use failure::RequestError;
 pub use mirror::{Mirror, MirrorError};
 pub use progress::{Event, Progress};

@@ -166,7 +166,7 @@ impl Pull<'_> {
         layer: &Descriptor,
         diff_id: &Digest,
     ) -> Result<(), PullError> {
-        let (sender, reader) = download::channel();
+        let (sender, received) = download::channel();
         let download = Download {
             transport: &self.client.transport,
             endpoint,
@@ -176,8 +176,9 @@ impl Pull<'_> {
         };
         let (store, limits) = (self.store.clone(), self.client.limits);
         let (descriptor, expected) = (layer.clone(), *diff_id);
-        let unpacking = blocking(move || store.ingest_layer(reader, &descriptor, &expected, limits));
-        let (downloaded, unpacked) = tokio::join!(download.run(sender), unpacking);
+        let unpacking =
+            blocking(move || store.ingest_layer(received.blocking(), &descriptor, &expected, limits));
+        let (downloaded, unpacked) = tokio::join!(download.run(0, sender, None), unpacking);
         // A broken download breaks the archive as well: it is the cause.
         downloaded?;
         let unpacked = unpacked?;

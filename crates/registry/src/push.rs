@@ -10,8 +10,10 @@ use tokio::sync::Mutex;
 
 use crate::client::Client;
 use crate::failure::RequestError;
+use crate::outgoing::Content;
 use crate::progress::{Event, Progress};
 use crate::pull::blocking;
+use crate::resolve::ResolveError;
 use crate::upload::{Destination, push_scope};
 
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -42,6 +44,9 @@ pub enum PushError {
         /// What is wrong with it.
         source: Box<LayerError>,
     },
+    /// The list of referrers that the registry has is refused.
+    #[error("list of referrers: {0}")]
+    Referrers(Box<ResolveError>),
     /// The store is at fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,8 +79,7 @@ impl Client {
         let reference = reference.with_default_tag();
         let endpoint = self.origin(&reference);
         let scope = push_scope(reference.repository());
-        let (transport, repository) = (&*self.transport, reference.repository());
-        let destination = Destination { transport, endpoint: &endpoint, repository, scope: &scope, progress };
+        let destination = self.destination(&reference, &endpoint, &scope, progress);
         let mounts = mounts(store, &reference)?;
         let (processors, parallel) = (Mutex::new(()), self.parallel);
         let push = Push { image, encoding, store, destination, mounts, processors, parallel };
@@ -138,8 +142,8 @@ impl Push<'_> {
         let size = self.store.blob_size(&self.image.id).ok_or(StoreError::NoImage(self.image.id))?;
         let config = Descriptor::new(media_type::CONFIG, self.image.id, size);
         if !self.has(&config).await? {
-            let file = self.store.blob_file(&config.digest);
-            self.destination.upload(&config, None, &file).await?;
+            let content = Content::File(self.store.blob_file(&config.digest));
+            self.destination.upload(&config, None, &content).await?;
         }
         Ok(config)
     }
@@ -172,8 +176,8 @@ impl Push<'_> {
         progress.event(Event::LayerStarted { layer: &blob.digest, size: blob.size });
         let holds = |mount: &&Mount| mount.diff_ids.contains(&layer.diff_id);
         let mount = self.mounts.iter().find(holds).map(|mount| mount.repository.as_str());
-        let file = self.store.blob_file(&blob.digest);
-        self.destination.upload(&blob, mount, &file).await?;
+        let content = Content::File(self.store.blob_file(&blob.digest));
+        self.destination.upload(&blob, mount, &content).await?;
         progress.event(Event::LayerDone { layer: &blob.digest });
         Ok(blob)
     }

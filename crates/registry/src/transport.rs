@@ -11,7 +11,7 @@ use crate::authorize::challenge_of;
 use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, is_loopback};
 use crate::failure::{RequestError, accept, broken, read_body};
-use crate::outgoing::FileStream;
+use crate::outgoing::Outgoing;
 use crate::progress::{Event, Progress};
 use crate::token::{TokenKey, Tokens};
 use crate::{Secret, retry};
@@ -46,7 +46,7 @@ pub(crate) struct Call<'a> {
 pub(crate) enum Body<'a> {
     Nothing,
     Bytes(Bytes),
-    File(&'a FileStream<'a>),
+    Stream(&'a Outgoing<'a>),
 }
 
 /// Makes requests.
@@ -197,7 +197,7 @@ impl Transport {
         match &call.body {
             Body::Nothing => self.within_stall(&call.url, builder.send()).await,
             Body::Bytes(bytes) => self.within_stall(&call.url, builder.body(bytes.clone()).send()).await,
-            Body::File(stream) => {
+            Body::Stream(stream) => {
                 let answer = builder.body(stream.open()).send();
                 stream.meter.watch(&call.url, self.stall, answer).await
             }

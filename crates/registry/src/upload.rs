@@ -1,17 +1,17 @@
 //! One blob into a registry (the distribution specification's "Pushing blobs"): asked for, mounted, or sent by one POST
 //! and one PUT, and resumed where the registry says it stopped.
 
-use std::path::Path;
-
 use bytes::Bytes;
-use minato_oci::Descriptor;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION, RANGE};
+use minato_oci::{Descriptor, Digest, Reference};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
+use crate::client::Client;
+use crate::document::ACCEPTED;
 use crate::endpoint::Endpoint;
 use crate::failure::{RequestError, without_query};
 use crate::meter::Meter;
-use crate::outgoing::FileStream;
+use crate::outgoing::{Content, Outgoing};
 use crate::progress::{Event, Progress};
 use crate::transport::{Body, Call, Transport};
 
@@ -24,6 +24,21 @@ pub(crate) struct Destination<'a> {
     /// One scope for everything, so that one token serves.
     pub(crate) scope: &'a str,
     pub(crate) progress: &'a dyn Progress,
+}
+
+/// How a blob came to a registry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Uploaded {
+    /// Its bytes were sent.
+    Sent,
+    /// The registry took it from another repository of its own.
+    Mounted,
+}
+
+/// A manifest was written.
+pub(crate) struct Written {
+    /// The registry keeps the list of the manifests that name a subject, and has put this one there.
+    pub(crate) knows_subjects: bool,
 }
 
 /// An upload that the registry keeps open.
@@ -39,6 +54,25 @@ enum Begun {
     Session(Session),
 }
 
+impl Client {
+    /// Where `reference` is written to, behind `endpoint`.
+    pub(crate) fn destination<'a>(
+        &'a self,
+        reference: &'a Reference,
+        endpoint: &'a Endpoint,
+        scope: &'a str,
+        progress: &'a dyn Progress,
+    ) -> Destination<'a> {
+        Destination {
+            transport: &self.transport,
+            endpoint,
+            repository: reference.repository(),
+            scope,
+            progress,
+        }
+    }
+}
+
 /// The scope of a token for pushing to `repository`.
 pub(crate) fn push_scope(repository: &str) -> String {
     format!("repository:{repository}:pull,push")
@@ -47,8 +81,17 @@ pub(crate) fn push_scope(repository: &str) -> String {
 impl Destination<'_> {
     /// Whether the repository has the blob.
     pub(crate) async fn has(&self, blob: &Descriptor) -> Result<bool, RequestError> {
-        let url = self.endpoint.url(self.repository, &format!("blobs/{}", blob.digest));
-        let call = self.call(Method::HEAD, url, Body::Nothing);
+        self.is_there(&format!("blobs/{}", blob.digest)).await
+    }
+
+    /// Whether the repository has the manifest or index.
+    pub(crate) async fn has_manifest(&self, digest: &Digest) -> Result<bool, RequestError> {
+        self.is_there(&format!("manifests/{digest}")).await
+    }
+
+    async fn is_there(&self, path: &str) -> Result<bool, RequestError> {
+        let mut call = self.call(Method::HEAD, self.endpoint.url(self.repository, path), Body::Nothing);
+        call.headers.push((ACCEPT, ACCEPTED.join(", ")));
         match self.transport.insist(&call, self.progress).await {
             Ok(_) => Ok(true),
             Err(RequestError::NotFound { .. }) => Ok(false),
@@ -56,30 +99,34 @@ impl Destination<'_> {
         }
     }
 
-    /// Brings the blob there from `file`, after a look into `mount_from`, a repository of the same registry.
+    /// Brings the blob there from `content`, after a look into `mount_from`, a repository of the same registry.
     pub(crate) async fn upload(
         &self,
         blob: &Descriptor,
         mount_from: Option<&str>,
-        file: &Path,
-    ) -> Result<(), RequestError> {
+        content: &Content,
+    ) -> Result<Uploaded, RequestError> {
         match self.begin(blob, mount_from).await? {
-            Begun::Mounted => Ok(()),
-            Begun::Session(session) => self.send(blob, session, file).await,
+            Begun::Mounted => Ok(Uploaded::Mounted),
+            Begun::Session(session) => self.send(blob, session, content).await.map(|()| Uploaded::Sent),
         }
     }
 
     /// Writes a manifest. `name` is a tag or its digest.
+    ///
+    /// # Errors
+    /// When the registry refuses it, because it has not everything that the manifest names, for example.
     pub(crate) async fn put_manifest(
         &self,
         name: &str,
         media_type: &str,
         bytes: Vec<u8>,
-    ) -> Result<(), RequestError> {
+    ) -> Result<Written, RequestError> {
         let url = self.endpoint.url(self.repository, &format!("manifests/{name}"));
         let mut call = self.call(Method::PUT, url, Body::Bytes(Bytes::from(bytes)));
         call.headers.push((CONTENT_TYPE, media_type.to_owned()));
-        self.transport.insist(&call, self.progress).await.map(drop)
+        let response = self.transport.insist(&call, self.progress).await?;
+        Ok(Written { knows_subjects: response.headers().contains_key("oci-subject") })
     }
 
     fn call<'a>(&'a self, method: Method, url: Url, body: Body<'a>) -> Call<'a> {
@@ -131,10 +178,15 @@ impl Destination<'_> {
     }
 
     /// Sends until the registry has everything.
-    async fn send(&self, blob: &Descriptor, mut session: Session, file: &Path) -> Result<(), RequestError> {
+    async fn send(
+        &self,
+        blob: &Descriptor,
+        mut session: Session,
+        content: &Content,
+    ) -> Result<(), RequestError> {
         let mut fruitless = 0;
         loop {
-            let error = match self.put(blob, &session, file).await {
+            let error = match self.put(blob, &session, content).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -182,16 +234,16 @@ impl Destination<'_> {
         }
     }
 
-    async fn put(&self, blob: &Descriptor, session: &Session, file: &Path) -> Result<(), RequestError> {
+    async fn put(&self, blob: &Descriptor, session: &Session, content: &Content) -> Result<(), RequestError> {
         let from = session.offset;
         let advanced = move |sent: u64| {
             self.progress.event(Event::LayerAdvanced { layer: &blob.digest, bytes: from + sent });
         };
         let meter = Meter::new(blob.size - from, advanced);
-        let stream = FileStream { path: file.to_owned(), from, meter };
+        let stream = Outgoing { content, from, meter };
         let mut url = session.location.clone();
         url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-        let mut call = self.call(Method::PUT, url, Body::File(&stream));
+        let mut call = self.call(Method::PUT, url, Body::Stream(&stream));
         call.headers = put_headers(from, blob.size);
         self.transport.call(&call).await.map(drop)
     }
