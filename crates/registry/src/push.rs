@@ -1,11 +1,11 @@
-//! An image of the store into a registry.
+//! Images of the store into a registry.
+
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use minato_oci::export::{Document, Documents, Export, ExportError, ExportOptions};
 use minato_oci::layer::Encoding;
-use minato_oci::{
-    Descriptor, Digest, Image, Layer, LayerError, Manifest, ManifestDocument, Reference, Store, StoreError,
-    media_type,
-};
+use minato_oci::{Descriptor, Digest, Image, Layer, LayerError, Reference, Store, StoreError};
 use tokio::sync::Mutex;
 
 use crate::client::Client;
@@ -16,15 +16,15 @@ use crate::pull::blocking;
 use crate::resolve::ResolveError;
 use crate::upload::{Destination, push_scope};
 
-const MANIFEST_LIMIT: u64 = 4 << 20;
-
 /// What a registry has now.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Pushed {
-    /// Where it is: name and tag as given, with the manifest's digest.
+    /// Where it is: name and tag as given, with the digest.
     pub reference: Reference,
-    /// The manifest's digest.
+    /// The digest of the manifest or, of several platforms, of the index.
     pub digest: Digest,
+    /// The manifests and the index.
+    pub documents: Documents,
 }
 
 /// Why an image was not pushed.
@@ -33,6 +33,9 @@ pub enum PushError {
     /// A digest is what comes out of a push, not what goes in.
     #[error("{0} has a digest, which cannot be pushed to; give a tag")]
     ToDigest(Box<Reference>),
+    /// The images don't fit together.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// The registry can't be asked, or says no.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -71,6 +74,23 @@ impl Client {
         store: &Store,
         progress: &dyn Progress,
     ) -> Result<Pushed, PushError> {
+        let options = ExportOptions { encoding, ..ExportOptions::default() };
+        let export = Export::plan(store, std::slice::from_ref(image), options)?;
+        self.push_export(&export, reference, store, progress).await
+    }
+
+    /// Pushes everything that `export` says to where `reference` says. Of several platforms each manifest is there by its
+    /// digest before the index gets the tag: nobody sees an index whose images are missing.
+    ///
+    /// # Errors
+    /// As [`Client::push`].
+    pub async fn push_export(
+        &self,
+        export: &Export,
+        reference: &Reference,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Pushed, PushError> {
         if reference.digest().is_some() {
             return Err(PushError::ToDigest(Box::new(reference.clone())));
         }
@@ -82,15 +102,15 @@ impl Client {
         let destination = self.destination(&reference, &endpoint, &scope, progress);
         let mounts = mounts(store, &reference)?;
         let (processors, parallel) = (Mutex::new(()), self.parallel);
-        let push = Push { image, encoding, store, destination, mounts, processors, parallel };
-        let digest = push.run(reference.tag().unwrap_or("latest")).await?;
-        Ok(Pushed { reference: reference.with_digest(digest), digest })
+        let push = Push { export, store, destination, mounts, processors, parallel };
+        let documents = push.run(reference.tag().unwrap_or("latest")).await?;
+        let digest = documents.root().descriptor.digest;
+        Ok(Pushed { reference: reference.with_digest(digest), digest, documents })
     }
 }
 
 struct Push<'a> {
-    image: &'a Image,
-    encoding: Encoding,
+    export: &'a Export,
     store: &'a Store,
     destination: Destination<'a>,
     mounts: Vec<Mount>,
@@ -106,62 +126,57 @@ struct Mount {
 }
 
 impl Push<'_> {
-    async fn run(&self, tag: &str) -> Result<Digest, PushError> {
-        let layers = self.store.image_layers(self.image)?;
-        let descriptors = self.layers(&layers).await?;
-        let config = self.config().await?;
-        let (kind, bytes, is_new) = match self.kept_manifest(&layers)? {
-            Some((kind, bytes)) => (kind, bytes, false),
-            None => (media_type::MANIFEST.to_owned(), manifest(config, descriptors), true),
-        };
-        let digest = Digest::sha256(&bytes);
-        if is_new {
-            // The image is known here, too, by the digest that others will ask for.
-            self.store.put_blob(&bytes)?;
-            self.store.record_manifest(&self.image.id, &digest, None)?;
+    async fn run(&self, tag: &str) -> Result<Documents, PushError> {
+        let blobs = self.layers().await?;
+        self.configs().await?;
+        let documents = self.export.documents(&blobs);
+        self.remember(&documents)?;
+        if documents.index.is_some() {
+            for manifest in &documents.manifests {
+                self.put(&manifest.descriptor.digest.to_string(), manifest).await?;
+            }
         }
-        self.destination.put_manifest(tag, &kind, bytes).await?;
-        Ok(digest)
+        self.put(tag, documents.root()).await?;
+        Ok(documents)
     }
 
-    /// The manifest that the image came with, when every layer still has the blob that it names.
-    fn kept_manifest(&self, layers: &[Layer]) -> Result<Option<(String, Vec<u8>)>, PushError> {
-        let Some(digest) = self.store.manifest_of(&self.image.id)?.filter(|d| self.store.has_blob(d)) else {
-            return Ok(None);
-        };
-        let bytes = self.store.read_blob(&digest, MANIFEST_LIMIT)?;
-        let Ok(ManifestDocument::Manifest(manifest)) = ManifestDocument::parse(&bytes, None) else {
-            return Ok(None);
-        };
-        let named = manifest.layers.iter().map(|layer| Some(layer.digest));
-        let is_whole = manifest.config.digest == self.image.id && layers.iter().map(|l| l.blob).eq(named);
-        Ok(is_whole.then(|| (manifest.media_type.clone(), bytes)))
+    async fn put(&self, name: &str, document: &Document) -> Result<(), PushError> {
+        let (kind, bytes) = (&document.descriptor.media_type, document.bytes.clone());
+        Ok(self.destination.put_manifest(name, kind, bytes).await.map(drop)?)
     }
 
-    async fn config(&self) -> Result<Descriptor, PushError> {
-        let size = self.store.blob_size(&self.image.id).ok_or(StoreError::NoImage(self.image.id))?;
-        let config = Descriptor::new(media_type::CONFIG, self.image.id, size);
-        if !self.has(&config).await? {
-            let content = Content::File(self.store.blob_file(&config.digest));
-            self.destination.upload(&config, None, &content).await?;
+    /// The images are known here, too, by the digests that others will ask for.
+    fn remember(&self, documents: &Documents) -> Result<(), StoreError> {
+        let index = documents.index.as_ref().map(|index| index.descriptor.digest);
+        for (image, manifest) in self.export.images().zip(&documents.manifests) {
+            let digest = manifest.descriptor.digest;
+            if self.store.manifest_of(&image.id)? != Some(digest) || index.is_some() {
+                self.store.put_blob(&manifest.bytes)?;
+                self.store.record_manifest(&image.id, &digest, index.as_ref())?;
+            }
         }
-        Ok(config)
+        Ok(())
     }
 
-    /// The image's layers as the registry has them, lowest first.
-    async fn layers(&self, layers: &[Layer]) -> Result<Vec<Descriptor>, PushError> {
-        // A layer that the image has twice is sent once.
-        let mut seen = std::collections::HashSet::new();
-        let single: Vec<&Layer> = layers.iter().filter(|layer| seen.insert(layer.diff_id)).collect();
-        let pushes = stream::iter(single)
+    async fn configs(&self) -> Result<(), PushError> {
+        for config in self.export.configs() {
+            if !self.has(config).await? {
+                let content = Content::File(self.store.blob_file(&config.digest));
+                self.destination.upload(config, None, &content).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The export's layers as the registry has them, by uncompressed digest.
+    async fn layers(&self) -> Result<BTreeMap<Digest, Descriptor>, PushError> {
+        let pushes = stream::iter(self.export.layers())
             .map(|layer| async { self.layer(layer).await.map(|descriptor| (layer.diff_id, descriptor)) });
-        let pushed: std::collections::HashMap<Digest, Descriptor> =
-            pushes.buffer_unordered(self.parallel).try_collect().await?;
-        Ok(layers.iter().map(|layer| pushed[&layer.diff_id].clone()).collect())
+        pushes.buffer_unordered(self.parallel).try_collect().await
     }
 
     async fn layer(&self, layer: &Layer) -> Result<Descriptor, PushError> {
-        if let Some(known) = self.store.exported_layer(layer, self.encoding)?
+        if let Some(known) = self.store.exported_layer(layer, self.export.layer_export())?
             && self.has(&known).await?
         {
             self.destination.progress.event(Event::LayerPresent { layer: &known.digest });
@@ -186,11 +201,11 @@ impl Push<'_> {
     /// before the first byte, and may have to be made again: the compressed bytes are written down once and sent from
     /// there.
     async fn blob(&self, layer: &Layer) -> Result<(Descriptor, bool), PushError> {
-        let known = self.store.exported_layer(layer, self.encoding)?;
+        let known = self.store.exported_layer(layer, self.export.layer_export())?;
         let _processors = self.processors.lock().await;
-        let (store, layer, encoding) = (self.store.clone(), layer.clone(), self.encoding);
+        let (store, layer, export) = (self.store.clone(), layer.clone(), self.export.layer_export());
         let diff_id = layer.diff_id;
-        let exported = task(move || store.export_layer(&layer, encoding)).await?;
+        let exported = task(move || store.export_layer(&layer, export)).await?;
         let blob =
             exported.map_err(|source| PushError::Layer { layer: diff_id, source: Box::new(source) })?;
         let is_new = known.is_none_or(|known| known.digest != blob.digest);
@@ -216,17 +231,6 @@ fn mounts(store: &Store, reference: &Reference) -> Result<Vec<Mount>, PushError>
         }
     }
     Ok(mounts)
-}
-
-fn manifest(config: Descriptor, layers: Vec<Descriptor>) -> Vec<u8> {
-    let manifest = Manifest {
-        media_type: media_type::MANIFEST.to_owned(),
-        config,
-        layers,
-        annotations: Default::default(),
-        other: serde_json::Map::new(),
-    };
-    serde_json::to_vec(&manifest).expect("a manifest has only string keys")
 }
 
 async fn task<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PushError> {

@@ -31,7 +31,7 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &PushArguments
         let progress = PullProgress::new(printer, "push", &reference);
         let pushed = client.push(&image, &reference, encoding, &store, &progress).await;
         progress.end(pushed.is_ok());
-        let Pushed { reference, digest } = pushed.map_err(failure)?;
+        let Pushed { reference, digest, .. } = pushed.map_err(failure)?;
         answers.push(Answer { reference, digest });
     }
     match arguments.output.output {
