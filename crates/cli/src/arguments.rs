@@ -1,5 +1,6 @@
 //! The command line, as typed: flags and operands become these types once, and nothing below reads `argv` again.
 
+mod registry;
 mod transfer;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use minato_sync::Application;
 
+pub use registry::{RegistryArguments, RegistryVerb, ServeArguments};
 pub use transfer::PushArguments;
 
 /// From a Git repository to healthy containers.
@@ -81,6 +83,15 @@ pub enum Verb {
     Rollback(RollbackArguments),
     /// Stop an application and remove everything it left where it runs
     Delete(DeleteArguments),
+    /// Serve a registry of one's own
+    Registry(RegistryArguments),
+}
+
+impl Verb {
+    /// Whether Ctrl-C is its end as it should be: it finishes what runs, and exits 0.
+    pub fn ends_itself(&self) -> bool {
+        matches!(self, Verb::Registry(RegistryArguments { verb: RegistryVerb::Serve(_) }))
+    }
 }
 
 /// How data is printed.

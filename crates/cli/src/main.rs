@@ -47,7 +47,9 @@ fn main() -> ExitCode {
 fn start(printer: &Printer, arguments: Arguments) -> Result<(), Failure> {
     let machine = Machine::new(&arguments.machine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(until_interrupted(run(&machine, printer, arguments.verb)));
+    let ends_itself = arguments.verb.ends_itself();
+    let work = run(&machine, printer, arguments.verb);
+    let result = if ends_itself { runtime.block_on(work) } else { runtime.block_on(until_interrupted(work)) };
     // Threads that still read a registry must not hold up the end.
     runtime.shutdown_background();
     result
@@ -79,5 +81,6 @@ async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Fai
         Verb::History(arguments) => verb::history::run(machine, &arguments).await,
         Verb::Rollback(arguments) => verb::rollback::run(machine, printer, &arguments).await,
         Verb::Delete(arguments) => verb::delete::run(machine, printer, &arguments).await,
+        Verb::Registry(arguments) => verb::registry::run(machine, printer, arguments).await,
     }
 }

@@ -44,8 +44,9 @@ const SIDE_BY_SIDE: usize = 4;
 /// How long it may take until something that nobody waits for comes to its point.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The points of engines that are not this machine: see `killed_elsewhere`.
-const ELSEWHERE: [&str; 2] = ["kubernetes.", "ecs."];
+/// The points of engines that are not this machine: see `killed_elsewhere`; and of the registry that is served, which its
+/// own crate's `killed_server` kills.
+const ELSEWHERE: [&str; 3] = ["kubernetes.", "ecs.", "registry.serve."];
 
 /// One thing that is done.
 #[derive(Clone, Copy, Debug, PartialEq)]

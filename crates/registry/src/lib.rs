@@ -13,6 +13,8 @@
 //!
 //! Nothing that a registry says is believed: every body has a limit, every digest and size is checked, a stalled or
 //! broken transfer is resumed where it ended. No type of the HTTP stack is in this crate's interface.
+//!
+//! [`server`] is a registry of one's own: the other side of the same specification, over a folder.
 
 mod artifact;
 mod authorize;
@@ -35,6 +37,7 @@ mod referrers;
 mod relay;
 mod resolve;
 mod retry;
+pub mod server;
 mod token;
 mod transport;
 mod upload;

@@ -12,6 +12,7 @@ pub mod live;
 pub mod logs;
 mod outcome;
 pub mod push;
+pub mod registry;
 pub mod render;
 pub mod rollback;
 pub mod status;

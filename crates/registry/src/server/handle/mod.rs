@@ -1,0 +1,151 @@
+//! Requests: each is read, allowed, and answered by the file that is called as its endpoint.
+
+mod blobs;
+mod lists;
+mod manifests;
+mod uploads;
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderName, IF_NONE_MATCH};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::answer::{Answer, Refusal, empty};
+use super::name::RepositoryName;
+use super::route::{Route, route};
+use super::storage::{Repository, Storage, StorageError};
+use super::upkeep::keep_up;
+use super::{Limits, Log, Options, Upkeep};
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// What answers requests.
+#[derive(Debug)]
+pub(crate) struct Service {
+    storage: Storage,
+    limits: Limits,
+    upkeep: Upkeep,
+    log: Log,
+}
+
+impl Service {
+    pub(crate) fn open(options: Options) -> Result<Self, StorageError> {
+        let storage = Storage::open(&options.folder)?;
+        Ok(Self { storage, limits: options.limits, upkeep: options.upkeep, log: options.log })
+    }
+
+    /// What is to be done beside requests, for ever.
+    pub(crate) fn upkeep(&self) -> impl Future<Output = ()> + Send + 'static {
+        keep_up(self.storage.clone(), self.upkeep, self.log.clone())
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Answers whatever is asked.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        let mut answer = self.try_answer(request).await.unwrap_or_else(|refusal| {
+            if let Some(cause) = &refusal.cause {
+                self.log.line(&format!("{line}: {cause}"));
+            }
+            refusal.into_answer()
+        });
+        let version = http::HeaderValue::from_static("registry/2.0");
+        answer.headers_mut().insert(API_VERSION, version);
+        answer
+    }
+
+    async fn try_answer(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
+        let (head, body) = request.into_parts();
+        let route = route(&head.method, head.uri.path(), head.uri.query().unwrap_or_default())?;
+        let body = Received { body, patience: self.limits.stall };
+        match route {
+            Route::Base => Ok(empty(StatusCode::OK, Vec::new())),
+            Route::Token => {
+                Err(Refusal::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "no token is needed here"))
+            }
+            Route::Catalog(page) => self.catalog(page).await,
+            Route::Tags(name, page) => self.tags(name, page).await,
+            Route::Referrers(name, subject, kind) => self.referrers(name, subject, kind).await,
+            Route::Manifest(name, named, action) => {
+                self.manifest(name, named, action, &head.headers, body).await
+            }
+            Route::Blob(name, digest, action) => self.blob(name, digest, action, &head.headers).await,
+            Route::StartUpload(name, start) => self.start_upload(name, start, body).await,
+            Route::Upload(name, id, action) => self.upload(name, id, action, &head.headers, body).await,
+        }
+    }
+
+    fn repository(&self, name: &RepositoryName) -> Repository {
+        self.storage.repository(name)
+    }
+}
+
+/// A request's body, of which every part must come in time.
+struct Received {
+    body: Incoming,
+    patience: Duration,
+}
+
+impl Received {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            let stalled = |_| {
+                let message = format!("nothing arrived for {} seconds", self.patience.as_secs());
+                Refusal::new(StatusCode::REQUEST_TIMEOUT, "UNKNOWN", message)
+            };
+            match tokio::time::timeout(self.patience, self.body.frame()).await.map_err(stalled)? {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    // Trailers say nothing to a registry.
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Some(Err(error)) => {
+                    let message = format!("the body broke off: {error}");
+                    return Err(Refusal::new(StatusCode::BAD_REQUEST, "UNKNOWN", message));
+                }
+            }
+        }
+    }
+
+    /// The whole body, of at most `limit` bytes.
+    async fn whole(&mut self, limit: u64) -> Result<Vec<u8>, Refusal> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.next().await? {
+            if (whole.len() + bytes.len()) as u64 > limit {
+                return Err(StorageError::TooLong { limit }.into());
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole)
+    }
+}
+
+/// Does what waits for the disk on a thread that may wait.
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> impl Future<Output = Result<T, Refusal>> {
+    let task = tokio::task::spawn_blocking(work);
+    async {
+        match task.await {
+            Ok(result) => result.map_err(Refusal::from),
+            Err(error) => Err(Refusal::fault(format!("a task died: {error}"))),
+        }
+    }
+}
+
+/// Whether the client says that it has just this content already.
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
+}

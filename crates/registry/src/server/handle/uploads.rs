@@ -1,0 +1,243 @@
+//! Uploads: begun, mounted, filled in one request or in many, finished (the specification's "Pushing blobs").
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
+use http::{HeaderMap, StatusCode};
+use tokio::task::JoinHandle;
+
+use super::{CONTENT_DIGEST, Received, Service, blocking};
+use crate::server::answer::{Answer, Refusal, empty};
+use crate::server::content::ContentDigest;
+use crate::server::name::RepositoryName;
+use crate::server::route::{Start, UploadAction};
+use crate::server::storage::{Repository, StorageError, UploadId, UploadWriter};
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+/// Written at once. What a broken request brought beyond it is lost.
+const CHUNK: usize = 1 << 20;
+
+impl Service {
+    pub(super) async fn start_upload(
+        &self,
+        name: RepositoryName,
+        start: Start,
+        body: Received,
+    ) -> Result<Answer, Refusal> {
+        let repository = self.repository(&name);
+        match start {
+            Start::Session => self.open_session(repository, &name).await,
+            Start::Mount(digest, from) => {
+                if self.mount(&repository, &digest, from).await? {
+                    return Ok(created(&name, &digest));
+                }
+                self.open_session(repository, &name).await
+            }
+            Start::Whole(digest) => {
+                let of_blocking = repository.clone();
+                let id = blocking(move || of_blocking.start_upload()).await?;
+                let finished = self.finish(&repository, &id, None, &digest, body).await;
+                if finished.is_err() {
+                    // Nobody was told its name.
+                    let _ = blocking(move || repository.cancel_upload(&id)).await;
+                }
+                finished.map(|()| created(&name, &digest))
+            }
+        }
+    }
+
+    pub(super) async fn upload(
+        &self,
+        name: RepositoryName,
+        id: UploadId,
+        action: UploadAction,
+        headers: &HeaderMap,
+        body: Received,
+    ) -> Result<Answer, Refusal> {
+        let repository = self.repository(&name);
+        match action {
+            UploadAction::Status => {
+                let asked = id.clone();
+                let size = blocking(move || repository.upload_size(&asked)).await?;
+                Ok(session(StatusCode::NO_CONTENT, &name, &id, size))
+            }
+            UploadAction::Cancel => {
+                blocking(move || repository.cancel_upload(&id)).await?;
+                Ok(empty(StatusCode::NO_CONTENT, Vec::new()))
+            }
+            UploadAction::Append => {
+                let from = first_byte(headers)?;
+                let size = self.append(&repository, &id, from, body).await;
+                let size = size.map_err(|refusal| in_session(refusal, &name, &id))?;
+                Ok(session(StatusCode::ACCEPTED, &name, &id, size))
+            }
+            UploadAction::Finish(digest) => {
+                let from = first_byte(headers)?;
+                let finished = self.finish(&repository, &id, from, &digest, body).await;
+                finished.map_err(|refusal| in_session(refusal, &name, &id))?;
+                Ok(created(&name, &digest))
+            }
+        }
+    }
+
+    async fn open_session(&self, repository: Repository, name: &RepositoryName) -> Result<Answer, Refusal> {
+        let id = blocking(move || repository.start_upload()).await?;
+        Ok(session(StatusCode::ACCEPTED, name, &id, 0))
+    }
+
+    /// A blob that is here already is not sent again; tells whether it is.
+    async fn mount(
+        &self,
+        to: &Repository,
+        digest: &ContentDigest,
+        from: Option<RepositoryName>,
+    ) -> Result<bool, Refusal> {
+        let (to, digest) = (to.clone(), digest.clone());
+        let from = from.map(|from| self.repository(&from));
+        blocking(move || match from {
+            Some(from) => to.mount(&digest, &from),
+            None => to.mount_from_anywhere(&digest),
+        })
+        .await
+    }
+
+    async fn append(
+        &self,
+        repository: &Repository,
+        id: &UploadId,
+        from: Option<u64>,
+        body: Received,
+    ) -> Result<u64, Refusal> {
+        let writer = self.resume(repository, id, from).await?;
+        Ok(receive(body, writer).await?.pause())
+    }
+
+    async fn finish(
+        &self,
+        repository: &Repository,
+        id: &UploadId,
+        from: Option<u64>,
+        digest: &ContentDigest,
+        body: Received,
+    ) -> Result<(), Refusal> {
+        let mut writer = self.resume(repository, id, from).await?;
+        writer.expect(digest);
+        let writer = receive(body, writer).await?;
+        let digest = digest.clone();
+        blocking(move || writer.finish(&digest)).await
+    }
+
+    async fn resume(
+        &self,
+        repository: &Repository,
+        id: &UploadId,
+        from: Option<u64>,
+    ) -> Result<UploadWriter, Refusal> {
+        let (repository, id, limit) = (repository.clone(), id.clone(), self.limits.blob);
+        blocking(move || repository.resume_upload(&id, from, limit)).await
+    }
+}
+
+/// Writes the body while the next part of it comes. Of a body that breaks off, what came is kept.
+async fn receive(mut body: Received, writer: UploadWriter) -> Result<UploadWriter, Refusal> {
+    let mut writing = write(writer, Bytes::new());
+    let mut buffer = BytesMut::new();
+    let end = loop {
+        match body.next().await {
+            Ok(Some(bytes)) => buffer.extend_from_slice(&bytes),
+            Ok(None) => break Ok(()),
+            Err(refusal) => break Err(refusal),
+        }
+        if buffer.len() >= CHUNK {
+            writing = write(written(writing).await?, buffer.split().freeze());
+        }
+    };
+    let writer = written(write(written(writing).await?, buffer.freeze())).await?;
+    end.map(|()| writer)
+}
+
+type Writing = JoinHandle<Result<UploadWriter, StorageError>>;
+
+fn write(mut writer: UploadWriter, bytes: Bytes) -> Writing {
+    tokio::task::spawn_blocking(move || {
+        if !bytes.is_empty() {
+            writer.write(&bytes)?;
+        }
+        Ok(writer)
+    })
+}
+
+async fn written(writing: Writing) -> Result<UploadWriter, Refusal> {
+    match writing.await {
+        Ok(result) => result.map_err(Refusal::from),
+        Err(error) => Err(Refusal::fault(format!("a task died: {error}"))),
+    }
+}
+
+/// Where the request says that its part begins. Its end must be as far away as its length says.
+fn first_byte(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let Some(range) = text(CONTENT_RANGE) else { return Ok(None) };
+    let refused = || {
+        let message = format!("Content-Range {range:?} is not FIRST-LAST of as many bytes as come");
+        Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message)
+    };
+    let bare = range.trim_start_matches("bytes").trim_start_matches(['=', ' ']);
+    let bare = bare.split_once('/').map_or(bare, |(part, _)| part);
+    let (first, last) = bare.split_once('-').ok_or_else(refused)?;
+    let first: u64 = first.trim().parse().map_err(|_| refused())?;
+    let last: u64 = last.trim().parse().map_err(|_| refused())?;
+    let length = text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let fits = last >= first && length.is_none_or(|length| length == 0 || length - 1 == last - first);
+    if fits { Ok(Some(first)) } else { Err(refused()) }
+}
+
+fn created(name: &RepositoryName, digest: &ContentDigest) -> Answer {
+    let headers =
+        vec![(LOCATION, format!("/v2/{name}/blobs/{digest}")), (CONTENT_DIGEST, digest.to_string())];
+    empty(StatusCode::CREATED, headers)
+}
+
+fn session(status: StatusCode, name: &RepositoryName, id: &UploadId, size: u64) -> Answer {
+    // Of nothing, too, a last byte must be given: clients read 0-0 as nothing known.
+    let mut headers = session_headers(name, id);
+    headers.push((RANGE, format!("0-{}", size.saturating_sub(1))));
+    empty(status, headers)
+}
+
+/// A refusal that tells where to go on.
+fn in_session(refusal: Refusal, name: &RepositoryName, id: &UploadId) -> Refusal {
+    let headers = session_headers(name, id);
+    headers.into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value))
+}
+
+fn session_headers(name: &RepositoryName, id: &UploadId) -> Vec<(HeaderName, String)> {
+    vec![(LOCATION, format!("/v2/{name}/blobs/uploads/{}", id.as_str())), (UPLOAD_ID, id.as_str().to_owned())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_say_where_they_begin() {
+        for (range, length, expected) in [
+            (None, "5", Ok(None)),
+            (Some("0-4"), "5", Ok(Some(0))),
+            (Some("bytes 5-9/10"), "5", Ok(Some(5))),
+            (Some("bytes=5-9"), "5", Ok(Some(5))),
+            (Some("5-9"), "4", Err(())),
+            (Some("9-5"), "5", Err(())),
+            (Some("-5"), "5", Err(())),
+            (Some("x"), "5", Err(())),
+            (Some("0-18446744073709551615"), "5", Err(())),
+            (Some("0-18446744073709551616"), "5", Err(())),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_LENGTH, length.parse().unwrap());
+            if let Some(range) = range {
+                headers.insert(CONTENT_RANGE, range.parse().unwrap());
+            }
+            assert_eq!(first_byte(&headers).map_err(drop), expected, "{range:?}");
+        }
+    }
+}
