@@ -1,5 +1,6 @@
 //! The command line, as typed: flags and operands become these types once, and nothing below reads `argv` again.
 
+mod checks;
 mod registry;
 mod transfer;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use minato_sync::Application;
 
+pub use checks::CallArguments;
 pub use registry::{RegistryArguments, RegistryVerb, ServeArguments};
 pub use transfer::PushArguments;
 
@@ -183,6 +185,8 @@ pub struct BuildArguments {
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
     #[command(flatten)]
+    pub call: CallArguments,
+    #[command(flatten)]
     pub image: ImageArguments,
     #[command(flatten)]
     pub output: OutputArguments,
@@ -198,6 +202,9 @@ pub struct ImagesArguments {
 pub struct CheckArguments {
     #[command(flatten)]
     pub repository: RepositoryArguments,
+    /// Value of a build argument, as `build` gets it (repeatable)
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
     #[command(flatten)]
     pub output: OutputArguments,
 }

@@ -133,7 +133,7 @@ pub fn request(
 ) -> anyhow::Result<Request> {
     Ok(Request {
         ignore: ignore_file(&context, dockerfile.path())?,
-        arguments: named_values(&arguments.build_arg, "--build-arg")?,
+        arguments: build_arguments(&arguments.build_arg)?,
         no_cache: arguments.no_cache,
         source_date_epoch: source_date_epoch()?,
         pass_through: PassThrough {
@@ -170,8 +170,13 @@ pub fn run(machine: &Machine, registries: &Registries<'_>, request: &Request) ->
     built.map_err(Failure::of_build)
 }
 
+/// What `--build-arg` gives.
+pub fn build_arguments(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    named_values(given, "--build-arg")
+}
+
 /// `<Dockerfile>.dockerignore`, else the context's.
-fn ignore_file(context: &Path, dockerfile: &Path) -> anyhow::Result<Option<Arc<SourceFile>>> {
+pub fn ignore_file(context: &Path, dockerfile: &Path) -> anyhow::Result<Option<Arc<SourceFile>>> {
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
     let candidates = [PathBuf::from(own), context.join(".dockerignore")];

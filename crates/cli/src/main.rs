@@ -3,6 +3,7 @@
 mod adapter;
 mod application;
 mod arguments;
+mod build_checks;
 mod build_secrets;
 mod declared;
 mod desired;

@@ -35,12 +35,7 @@ pub(crate) fn parse(
         Keyword::Expose => Instruction::Expose(expose(head, reporter)?),
         Keyword::Volume => Instruction::Volume(volume(head, reporter)?),
         Keyword::Onbuild => Instruction::Onbuild(onbuild(head, heredocs, reporter)?),
-        Keyword::Maintainer => {
-            reporter
-                .warning("maintainer", head.keyword.span, "MAINTAINER is deprecated")
-                .hint("write LABEL org.opencontainers.image.authors=\"…\"");
-            Instruction::Maintainer(single(keyword, head, reporter)?)
-        }
+        Keyword::Maintainer => Instruction::Maintainer(single(keyword, head, reporter)?),
         Keyword::Stopsignal => Instruction::Stopsignal(single(keyword, head, reporter)?),
         Keyword::User => Instruction::User(single(keyword, head, reporter)?),
         Keyword::Workdir => Instruction::Workdir(single(keyword, head, reporter)?),

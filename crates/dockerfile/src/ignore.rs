@@ -27,6 +27,8 @@ struct Pattern {
     glob: Glob,
     /// Starts with `!`: takes back what an earlier pattern left out.
     exception: bool,
+    /// Is `*`, `**` or `**/*`.
+    everything: bool,
 }
 
 /// What is known about a folder on the way down, so that its children need not ask for it again.
@@ -80,6 +82,18 @@ impl Ignore {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
+    }
+
+    /// Whether a `!` pattern takes back what others leave out.
+    #[must_use]
+    pub fn has_exceptions(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.exception)
+    }
+
+    /// Whether one pattern leaves out everything in the context: `*`, `**` or `**/*`.
+    #[must_use]
+    pub fn excludes_everything(&self) -> bool {
+        self.patterns.iter().any(|pattern| !pattern.exception && pattern.everything)
     }
 
     /// Whether a path is left out. Its parents are looked at too, so this is the slow way for a whole tree: see
@@ -141,7 +155,8 @@ impl Pattern {
         if exception && (text.is_empty() || pattern == "/") {
             return Err("'!' needs a pattern behind it; write '!path' to take back an exclusion".to_owned());
         }
-        Ok(Pattern { glob: Glob::parse(pattern)?, exception })
+        let everything = matches!(pattern, "*" | "**" | "**/*");
+        Ok(Pattern { glob: Glob::parse(pattern)?, exception, everything })
     }
 }
 

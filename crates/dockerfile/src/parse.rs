@@ -83,8 +83,8 @@ struct Assembly {
 
 impl Assembly {
     fn add(&mut self, statement: Statement<Parsed>, reporter: &mut Reporter) {
-        let Statement { value, span, keyword, text, comments } = statement;
-        let rest = Statement { value: (), span, keyword, text, comments };
+        let Statement { value, span, keyword, text, comments, blank_line } = statement;
+        let rest = Statement { value: (), span, keyword, text, comments, blank_line };
         match value {
             Parsed::From(from) => {
                 self.dockerfile.stages.push(Stage { from: rest.map(|()| from), instructions: Vec::new() });
@@ -164,11 +164,6 @@ fn read_statement(
     lines: &mut LineReader<'_>,
     reporter: &mut Reporter,
 ) -> Option<Statement<Parsed>> {
-    if let Some(blank) = line.blank {
-        reporter
-            .warning("empty-continuation", blank, "a blank line inside an instruction that goes on")
-            .hint("remove it, or start it with #: later versions of Docker will refuse it");
-    }
     let head = Head::split(&line, 0..line.text.len(), escape);
     let mut span = line.span(line.trim(0..line.text.len()));
     let keyword = head.keyword.clone();
@@ -184,7 +179,7 @@ fn read_statement(
     }
     let value = grammar::parse(known, head, &heredocs, reporter)?;
     let text = line.text.trim().to_owned();
-    Some(Statement { value, span, keyword, text, comments: line.comments })
+    Some(Statement { value, span, keyword, text, comments: line.comments, blank_line: line.blank })
 }
 
 fn report_unknown(keyword: &Word, reporter: &mut Reporter) {
@@ -264,5 +259,12 @@ pub(crate) fn parse_trigger(
     };
     let Parsed::Instruction(value) = grammar::parse(known, head, heredocs, reporter)? else { return None };
     let text = operands.text().to_owned();
-    Some(Statement { value, span: line.span(operands.range.clone()), keyword, text, comments: Vec::new() })
+    Some(Statement {
+        value,
+        span: line.span(operands.range.clone()),
+        keyword,
+        text,
+        comments: Vec::new(),
+        blank_line: None,
+    })
 }

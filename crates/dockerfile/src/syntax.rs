@@ -72,6 +72,8 @@ pub struct Statement<T> {
     pub text: String,
     /// The comment lines directly above, without `#`, oldest first.
     pub comments: Vec<String>,
+    /// The first blank line inside the instruction, between a continuation and what it goes on with.
+    pub blank_line: Option<Span>,
 }
 
 impl<T> Statement<T> {
@@ -83,6 +85,7 @@ impl<T> Statement<T> {
             keyword: self.keyword,
             text: self.text,
             comments: self.comments,
+            blank_line: self.blank_line,
         }
     }
 }

@@ -106,12 +106,8 @@ fn what_builds_but_is_hardly_meant_is_a_warning() {
     check(
         "FROM a\nRUN a \\\n\n  b\nCMD ['a', 'b']\nMAINTAINER x\nONBUILD RNU x\n",
         &[
-            "3:1  | warning[empty-continuation] a blank line inside an instruction that goes on | \
-             remove it, or start it with #: later versions of Docker will refuse it",
             "5:5 ['a', 'b'] | warning[almost-json] this is not valid JSON, so a shell gets it as it stands | \
              use double quotes, no comma at the end, and \\\\ for a backslash",
-            "6:1 MAINTAINER | warning[maintainer] MAINTAINER is deprecated | \
-             write LABEL org.opencontainers.image.authors=\"…\"",
             "7:9 RNU | warning[unknown-instruction] unknown instruction 'RNU' | did you mean RUN?",
         ],
     );

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use minato_dockerfile::Dockerfile;
 use minato_resource::{Diagnostic, Object, Severity, SourceFile, Span, nearest};
 
+use crate::build_check::BUILD_CHECKS;
 use crate::check::{Build, Input};
 use crate::rule::{RULES, Rule};
 
@@ -62,8 +63,8 @@ impl Allowances {
     }
 
     /// Whether a rule does not count at all.
-    pub(crate) fn everywhere(&self, rule: &Rule) -> bool {
-        self.everywhere.iter().any(|code| code == rule.code)
+    pub(crate) fn everywhere(&self, code: &str) -> bool {
+        self.everywhere.iter().any(|it| means(it, code))
     }
 
     /// Whether an object's annotation allows a rule for it.
@@ -76,7 +77,7 @@ impl Allowances {
         let Some(location) = &diagnostic.location else { return false };
         let line = location.position().line;
         self.lines.iter().any(|allowed| {
-            allowed.code == diagnostic.code
+            means(&allowed.code, &diagnostic.code)
                 && allowed.file.path() == location.file.path()
                 && (allowed.first..=allowed.last).contains(&line)
         })
@@ -108,6 +109,11 @@ impl Allowances {
             start += line.len();
         }
     }
+}
+
+/// Whether allowing one rule allows another: a secret is a secret, whoever tells.
+fn means(allowed: &str, code: &str) -> bool {
+    allowed == code || (allowed == "plain-secret" && code == "SecretsUsedInArgOrEnv")
 }
 
 /// The codes in an object's annotation.
@@ -175,17 +181,19 @@ fn split(codes: &str, mut at: usize) -> Vec<(usize, &str)> {
 }
 
 fn is_unknown(code: &str) -> bool {
-    RULES.iter().all(|rule| rule.code != code)
+    codes().all(|it| it != code)
+}
+
+fn codes() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|rule| rule.code).chain(BUILD_CHECKS.iter().map(|check| check.name))
 }
 
 fn unknown_rule(code: &str) -> Diagnostic {
     let shown: String = code.chars().take(40).collect();
     let message = format!("there is no rule '{shown}' to allow");
-    let hint = match nearest(code, RULES.iter().map(|rule| rule.code)) {
+    let hint = match nearest(code, codes()) {
         Some(meant) => format!("did you mean {meant}?"),
-        None => {
-            format!("the rules are {}", RULES.iter().map(|rule| rule.code).collect::<Vec<_>>().join(", "))
-        }
+        None => format!("the rules are {}", codes().collect::<Vec<_>>().join(", ")),
     };
     Diagnostic::without_location(Severity::Warning, "unknown-rule", message).with_hint(hint)
 }

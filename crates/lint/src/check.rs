@@ -1,13 +1,17 @@
 //! From the input to the sorted diagnostics.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use minato_dockerfile::Dockerfile;
-use minato_oci::Reference;
+use minato_dockerfile::ignore::Ignore;
+use minato_oci::{Platform, Reference};
 use minato_resource::{Diagnostic, Object, SourceFile};
 
 use crate::allow::Allowances;
+use crate::build_check;
 use crate::rule::{Finding, Place, RULES, Rule};
 use crate::subject::{self, Pod, Task};
 
@@ -33,6 +37,70 @@ pub struct Build<'a> {
     pub target: Option<&'a str>,
     /// The names that the image gets. Their tags and digests do not count.
     pub images: Vec<Reference>,
+    /// `--build-arg`.
+    pub arguments: BTreeMap<String, String>,
+    /// What the context leaves out.
+    pub ignore: Option<&'a Ignore>,
+    /// What is known of base images.
+    pub bases: &'a dyn BaseImages,
+    /// What the image is built for; this machine's where nothing is said.
+    pub platform: Option<Platform>,
+    /// Which stages' instructions count for the build checks.
+    pub stages: CheckedStages,
+}
+
+/// Which stages are checked when no target is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckedStages {
+    /// Every one, as for `docker build --check`.
+    #[default]
+    All,
+    /// Those that are built, as for `docker build`.
+    Built,
+}
+
+/// What a build check may know of a base image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BaseImage {
+    /// The variables that it sets.
+    pub environment: BTreeMap<String, String>,
+    /// What it runs on.
+    pub platform: Option<Platform>,
+    /// Whether it says which shell runs commands.
+    pub has_shell: bool,
+}
+
+/// Knows base images without asking anybody for long: it is called for each FROM.
+pub trait BaseImages: fmt::Debug {
+    /// The image of a FROM, after expansion; `None` where it is not known.
+    fn base_image(&self, image: &str) -> Option<BaseImage>;
+}
+
+/// Knows none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoBaseImages;
+
+impl BaseImages for NoBaseImages {
+    fn base_image(&self, _: &str) -> Option<BaseImage> {
+        None
+    }
+}
+
+impl<'a> Build<'a> {
+    /// A Dockerfile of which nothing more is known.
+    pub fn new(file: &'a Arc<SourceFile>, dockerfile: &'a Dockerfile) -> Build<'a> {
+        Build {
+            file,
+            dockerfile,
+            target: None,
+            images: Vec::new(),
+            arguments: BTreeMap::new(),
+            ignore: None,
+            bases: &NoBaseImages,
+            platform: None,
+            stages: CheckedStages::All,
+        }
+    }
 }
 
 /// Checks all rules. The findings come sorted by file and place; those that a comment, an annotation or
@@ -40,10 +108,30 @@ pub struct Build<'a> {
 #[must_use]
 pub fn check(input: &Input<'_>) -> Vec<Diagnostic> {
     let (allowances, mut diagnostics) = Allowances::collect(input);
-    for rule in RULES.iter().filter(|rule| !allowances.everywhere(rule)) {
+    for rule in RULES.iter().filter(|rule| !allowances.everywhere(rule.code)) {
         diagnostics.extend(check_builds(rule, input).filter(|it| !allowances.covers(it)));
         diagnostics.extend(check_objects(rule, input, &allowances).filter(|it| !allowances.covers(it)));
     }
+    diagnostics.extend(input.builds.iter().flat_map(|build| allowed_build_checks(build, &allowances)));
+    sorted(diagnostics)
+}
+
+/// Checks one Dockerfile as the builder does before it builds: only the build checks, with what the file, comments and
+/// `allowed` allow left out. A finding is an error only where the file's `# check=` says so.
+#[must_use]
+pub fn build_checks(build: &Build<'_>, allowed: &[String]) -> Vec<Diagnostic> {
+    let builds = std::slice::from_ref(build);
+    let (allowances, _) = Allowances::collect(&Input { builds, objects: &[], allowed });
+    sorted(allowed_build_checks(build, &allowances))
+}
+
+fn allowed_build_checks(build: &Build<'_>, allowances: &Allowances) -> Vec<Diagnostic> {
+    let mut found = build_check::findings(build);
+    found.retain(|it| !allowances.everywhere(&it.code) && !allowances.covers(it));
+    found
+}
+
+fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by(|left, right| order(left).cmp(&order(right)));
     // Objects of one file that YAML anchors share a part of report it only once.
     diagnostics.dedup_by(|right, left| order(left) == order(right) && left.message == right.message);

@@ -2,7 +2,7 @@
 
 use minato_resource::{Severity, Span};
 
-use crate::rules::{health, image, repeated, resources, root_user, secret, stage, variable, workdir};
+use crate::rules::{health, image, resources, root_user, secret, stage};
 use crate::subject::{Dockerfile, Pod, Task};
 
 /// One rule. Its functions are tried on every subject of their kind.
@@ -66,30 +66,6 @@ pub const RULES: &[Rule] = &[
         severity: Severity::Warning,
         summary: "--from names a stage that does not exist",
         dockerfile: Some(stage::in_dockerfile),
-        pod: None,
-        task: None,
-    },
-    Rule {
-        code: "undefined-variable",
-        severity: Severity::Warning,
-        summary: "a variable is used where it is not declared, so it is empty",
-        dockerfile: Some(variable::in_dockerfile),
-        pod: None,
-        task: None,
-    },
-    Rule {
-        code: "repeated-command",
-        severity: Severity::Warning,
-        summary: "a stage has CMD, ENTRYPOINT or HEALTHCHECK twice; only the last one counts",
-        dockerfile: Some(repeated::in_dockerfile),
-        pod: None,
-        task: None,
-    },
-    Rule {
-        code: "relative-workdir",
-        severity: Severity::Warning,
-        summary: "the first WORKDIR is relative, so where it is depends on the base image",
-        dockerfile: Some(workdir::in_dockerfile),
         pod: None,
         task: None,
     },

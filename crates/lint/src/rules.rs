@@ -2,10 +2,7 @@
 
 pub(crate) mod health;
 pub(crate) mod image;
-pub(crate) mod repeated;
 pub(crate) mod resources;
 pub(crate) mod root_user;
 pub(crate) mod secret;
 pub(crate) mod stage;
-pub(crate) mod variable;
-pub(crate) mod workdir;

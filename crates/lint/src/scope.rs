@@ -1,15 +1,12 @@
 //! What variables of a Dockerfile are worth, as far as the file tells.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use minato_dockerfile::{Arg, Dockerfile, Env, Instruction, Stage, Word, expand};
 use minato_resource::Span;
 
 use crate::subject;
-
-/// A text that no Dockerfile has.
-const MARKER: &str = "\u{1}\u{2}\u{1}";
 
 /// The variables at one point of a Dockerfile. A name without a value is declared, but its value is not in the file.
 #[derive(Clone, Debug)]
@@ -53,42 +50,6 @@ impl Scope {
             }
         };
         expand(word, self.escape, &lookup).ok().filter(|_| !unknown.get())
-    }
-
-    /// Whether the name is declared, with or without a value.
-    pub(crate) fn declares(&self, name: &str) -> bool {
-        self.values.contains_key(name)
-    }
-
-    /// The declared names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().map(String::as_str)
-    }
-
-    /// The variables of a word that are not declared and for which the word has no default of its own.
-    pub(crate) fn undeclared(&self, word: &Word) -> Vec<String> {
-        let asked = RefCell::new(Vec::new());
-        let value = |name: &str| {
-            self.values.get(name).cloned().flatten().or_else(|| self.declares(name).then(String::new))
-        };
-        let record = |name: &str| {
-            let value = value(name);
-            if value.is_none() {
-                asked.borrow_mut().push(name.to_owned());
-            }
-            value
-        };
-        let Ok(without) = expand(word, self.escape, &record) else { return Vec::new() };
-        let mut asked = asked.into_inner();
-        asked.sort();
-        asked.dedup();
-        // With a marker as its value, only a use without a default gives the same text plus the marker.
-        asked.retain(|name| {
-            let marked = |it: &str| if it == name { Some(MARKER.to_owned()) } else { value(it) };
-            let with = expand(word, self.escape, &marked).unwrap_or_default();
-            with.contains(MARKER) && with.replace(MARKER, "") == without
-        });
-        asked
     }
 
     fn declare(&mut self, arg: &Arg, globals: &Scope) {

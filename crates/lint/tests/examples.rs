@@ -26,7 +26,7 @@ fn examples_node_has_no_findings() {
     let (dockerfile, diagnostics) = minato_dockerfile::parse(&file);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let images = vec!["ghcr.io/example/myapp".parse().unwrap()];
-    let builds = [Build { file: &file, dockerfile: &dockerfile, target: None, images }];
+    let builds = [Build { images, ..Build::new(&file, &dockerfile) }];
     let mut objects = objects_of(&example.join("k8s/base"));
     objects.extend(minato_task_definition::parse(&read(&example.join("ecs-task-definition.json"))).0);
     assert!(objects.len() > 3, "the example's files are missing");

@@ -95,7 +95,7 @@ proptest! {
         let file = Arc::new(SourceFile::new("Dockerfile", text));
         let (dockerfile, _) = minato_dockerfile::parse(&file);
         let builds =
-            [Build { file: &file, dockerfile: &dockerfile, target: target.as_deref(), images: Vec::new() }];
+            [Build { target: target.as_deref(), ..Build::new(&file, &dockerfile) }];
         assert_places(&check(&Input { builds: &builds, objects: &[], allowed: &[] }));
     }
 

@@ -60,7 +60,7 @@ impl Case {
 
     fn findings(&self) -> String {
         let images: Vec<_> = self.built.iter().map(|image| image.parse().unwrap()).collect();
-        let build = |(file, dockerfile)| Build { file, dockerfile, target: None, images: images.clone() };
+        let build = |(file, dockerfile)| Build { images: images.clone(), ..Build::new(file, dockerfile) };
         let builds: Vec<Build<'_>> =
             self.dockerfiles.iter().map(|(file, parsed)| build((file, parsed))).collect();
         let findings = check(&Input { builds: &builds, objects: &self.objects, allowed: &self.allowed });
@@ -77,7 +77,9 @@ fn cases() -> BTreeMap<String, Vec<PathBuf>> {
         files
     };
     let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
-    files(&testdata).into_iter().map(|folder| (name(&folder), files(&folder))).collect()
+    // What BuildKit says is compared by another test.
+    let folders = files(&testdata).into_iter().filter(|folder| !folder.ends_with("as-buildkit"));
+    folders.map(|folder| (name(&folder), files(&folder))).collect()
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::adapter::Registries;
 use crate::arguments::{BuildArguments, Output};
+use crate::build_checks;
 use crate::exit::Failure;
 use crate::images;
 use crate::machine::Machine;
@@ -32,6 +33,10 @@ pub fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> 
     let mut request = images::request(arguments.directory.clone(), dockerfile(arguments)?, &arguments.image)?;
     request.target.clone_from(&arguments.target);
     request.labels = labels(&arguments.label)?;
+    if arguments.call.only_checks() {
+        return build_checks::answer(printer, &store, &request, arguments.output.output);
+    }
+    build_checks::before(printer, &store, &request)?;
     let image = images::run(machine, &registries, &request)?.image;
     for reference in &references {
         store.tag(reference, &image.id)?;

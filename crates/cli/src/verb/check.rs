@@ -10,7 +10,7 @@ use crate::repository::Repository;
 pub fn run(printer: &Printer, arguments: &CheckArguments) -> Result<(), Failure> {
     let repository = Repository::read(&arguments.repository.directory, arguments.repository.app.as_deref())?;
     let mut found = repository.warnings.clone();
-    found.extend(findings::of(&repository, &arguments.repository.allow)?);
+    found.extend(findings::of(&repository, &arguments.repository.allow, &arguments.build_arg)?);
     match arguments.output.output {
         Output::Table if found.is_empty() => printer.line(&styled(style::GOOD, "no findings")),
         Output::Table => {

@@ -34,7 +34,7 @@ async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -
     let repository = Repository::read(&arguments.repository.directory, arguments.repository.app.as_deref())?;
     print::print_diagnostics(printer, &repository.warnings);
     application::refuse_other_destination(machine, &repository.application).await?;
-    let found = findings::of(&repository, &arguments.repository.allow)?;
+    let found = findings::of(&repository, &arguments.repository.allow, &arguments.image.build_arg)?;
     print::print_diagnostics(printer, &found);
     if found.iter().any(minato_resource::Diagnostic::is_error) {
         printer.line(&format!("{}; nothing was built or changed", print::summary_of(&found)));

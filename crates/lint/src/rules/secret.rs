@@ -5,6 +5,7 @@
 use minato_dockerfile::{Instruction, Word};
 use serde_json::Value;
 
+use crate::build_check::is_secret_name as is_told_by_build_checks;
 use crate::rule::Finding;
 use crate::subject::{Container, Dockerfile, Pod, Task};
 
@@ -41,15 +42,22 @@ pub(crate) fn in_dockerfile(subject: &Dockerfile<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let stages =
         dockerfile.stages.iter().flat_map(|stage| &stage.instructions).map(|statement| &statement.value);
-    let globals = dockerfile.global_args.iter().map(|arg| &arg.value);
-    let args = globals
-        .chain(stages.clone().filter_map(|it| if let Instruction::Arg(arg) = it { Some(arg) } else { None }));
-    for definition in args.flat_map(|arg| &arg.definitions) {
+    for definition in dockerfile.global_args.iter().flat_map(|arg| &arg.value.definitions) {
         findings.extend(finding("ARG", &definition.name, definition.default.as_ref()));
     }
-    let envs = stages.filter_map(|it| if let Instruction::Env(env) = it { Some(env) } else { None });
-    for pair in envs.flat_map(|env| &env.pairs).filter(|pair| !unquoted(&pair.value.raw).is_empty()) {
-        findings.extend(finding("ENV", &pair.name, Some(&pair.value)));
+    for instruction in stages {
+        match instruction {
+            Instruction::Arg(arg) => {
+                let untold = arg.definitions.iter().filter(|it| !is_told_by_build_checks(&it.name.raw));
+                findings.extend(untold.filter_map(|it| finding("ARG", &it.name, it.default.as_ref())));
+            }
+            Instruction::Env(env) => {
+                let untold = env.pairs.iter().filter(|it| !is_told_by_build_checks(&it.name.raw));
+                let with_value = untold.filter(|it| !unquoted(&it.value.raw).is_empty());
+                findings.extend(with_value.filter_map(|it| finding("ENV", &it.name, Some(&it.value))));
+            }
+            _ => {}
+        }
     }
     findings
 }
