@@ -61,7 +61,7 @@ impl Builder<'_> {
                 Base::Scratch | Base::Stage(_) => {}
             }
             for statement in &stage.stage.instructions {
-                for from in sources_of(dockerfile, *index, statement, source)? {
+                for from in sources_of(dockerfile, statement, source)? {
                     let CopyFrom::Image(reference) = from else { continue };
                     // Also in a stage of another platform: what is copied goes into the target's image.
                     wanted

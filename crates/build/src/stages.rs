@@ -5,15 +5,17 @@ use std::path::PathBuf;
 
 use minato_dockerfile::{Dockerfile, Instruction, Mount, Stage, Statement};
 use minato_oci::{Platform, Reference};
+use minato_resource::Span;
 
 use crate::error::{BuildError, StepError};
 use crate::lower::{CopyFrom, GlobalScope};
-use crate::place::Source;
+use crate::place::{Source, one_line};
 
 /// More stages than any Dockerfile should have: each is built by a thread of its own.
 const MAX_STAGES: usize = 256;
 
-/// The stages that the target needs, by their number in the file. A stage needs only earlier ones.
+/// The stages that the target needs, by their number in the file. A stage starts from an earlier one only, and may
+/// copy from any.
 pub(crate) struct Stages<'a> {
     pub(crate) needed: BTreeMap<usize, NeededStage<'a>>,
     /// The one that becomes the image.
@@ -56,25 +58,20 @@ pub(crate) fn select<'a>(
     }
     let target = find_target(dockerfile, target)?;
     let mut needed: BTreeMap<usize, NeededStage<'a>> = BTreeMap::new();
+    let mut uses: BTreeMap<usize, Vec<Use<'_>>> = BTreeMap::new();
     let mut open = BTreeSet::from([target]);
     while let Some(index) = open.pop_last() {
         let stage = &dockerfile.stages[index];
         let base = base_of(dockerfile, index, source, scope)?;
-        if let Base::Stage(earlier) = base {
-            open.insert(earlier);
-        }
-        for statement in &stage.instructions {
-            let sources = sources_of(dockerfile, index, statement, source)?;
-            open.extend(sources.into_iter().filter_map(|source| match source {
-                CopyFrom::Stage(earlier) => Some(earlier),
-                _ => None,
-            }));
-        }
+        let used = stages_used(dockerfile, stage, &base, source)?;
+        open.extend(used.iter().map(|it| it.stage).filter(|it| *it != index && !needed.contains_key(it)));
+        uses.insert(index, used);
         let named = stage.from.value.name.as_ref().map(|name| name.raw.clone());
         let name = named.unwrap_or_else(|| format!("stage-{index}"));
         let platform = platform_of(dockerfile, index, source, scope)?.unwrap_or_else(|| platform.clone());
         needed.insert(index, NeededStage { stage, name, base, platform });
     }
+    refuse_circle(source, &needed, &uses)?;
     inherit_platforms(&mut needed);
     Ok(Stages { needed, target })
 }
@@ -107,6 +104,61 @@ fn platform_of(
     let wanted = minato_dockerfile::expand(word, dockerfile.escape, &|name| scope.get(name));
     let wanted = wanted.map_err(StepError::invalid).and_then(|text| text.parse().map_err(StepError::invalid));
     wanted.map(Some).map_err(|error| source.failed(from, error))
+}
+
+/// A stage that another one takes files from, or starts from.
+struct Use<'a> {
+    stage: usize,
+    /// Of the instruction that says so.
+    span: Span,
+    text: &'a str,
+}
+
+fn stages_used<'a>(
+    dockerfile: &Dockerfile,
+    stage: &'a Stage,
+    base: &Base,
+    source: &Source<'_>,
+) -> Result<Vec<Use<'a>>, BuildError> {
+    let from = &stage.from;
+    let mut used = Vec::new();
+    if let Base::Stage(stage) = base {
+        used.push(Use { stage: *stage, span: from.span, text: &from.text });
+    }
+    for statement in &stage.instructions {
+        for origin in sources_of(dockerfile, statement, source)? {
+            if let CopyFrom::Stage(stage) = origin {
+                used.push(Use { stage, span: statement.span, text: &statement.text });
+            }
+        }
+    }
+    Ok(used)
+}
+
+/// Stages may stand in any order, but none may need itself. Those that need nothing, and those that nobody needs, are
+/// taken away again and again; who is left then stands in a circle, and the instructions between them say it.
+fn refuse_circle(
+    source: &Source<'_>,
+    needed: &BTreeMap<usize, NeededStage<'_>>,
+    uses: &BTreeMap<usize, Vec<Use<'_>>>,
+) -> Result<(), BuildError> {
+    let mut left: BTreeSet<usize> = needed.keys().copied().collect();
+    loop {
+        let used: BTreeSet<usize> = left.iter().flat_map(|index| &uses[index]).map(|it| it.stage).collect();
+        let needs_one = |index: &usize| uses[index].iter().any(|used| left.contains(&used.stage));
+        let next: BTreeSet<usize> =
+            left.iter().copied().filter(|index| used.contains(index) && needs_one(index)).collect();
+        if next.len() == left.len() {
+            break;
+        }
+        left = next;
+    }
+    let closing = left.iter().flat_map(|index| &uses[index]).find(|used| left.contains(&used.stage));
+    let Some(closing) = closing else { return Ok(()) };
+    let names: Vec<&str> =
+        left.iter().filter_map(|index| needed.get(index)).map(|it| it.name.as_str()).collect();
+    let message = format!("the stages {} need each other in a circle", names.join(", "));
+    Err(source.failed_at(closing.span, &one_line(closing.text), StepError::Invalid(message)))
 }
 
 fn find_target(dockerfile: &Dockerfile, target: Option<&str>) -> Result<usize, BuildError> {
@@ -182,14 +234,12 @@ fn stage_before(dockerfile: &Dockerfile, index: usize, name: &str) -> Option<usi
 /// says, in order. Nothing where the context is meant.
 pub(crate) fn sources_of(
     dockerfile: &Dockerfile,
-    index: usize,
     statement: &Statement<Instruction>,
     source: &Source<'_>,
 ) -> Result<Vec<CopyFrom>, BuildError> {
-    let names = names(statement);
-    let named = |name: &str| source_named(dockerfile, index, name);
+    let named = |name: &str| source_named(dockerfile, name);
     let fail = |message| source.failed(statement, StepError::Invalid(message));
-    names.into_iter().map(|name| named(name).map_err(fail)).collect()
+    names(statement).into_iter().map(|name| named(name).map_err(fail)).collect()
 }
 
 /// Whether it takes files from elsewhere than the context.
@@ -211,21 +261,20 @@ fn origin(mount: &Mount) -> Option<&str> {
     Some(field.value.as_ref()?.raw.as_str()).filter(|name| !name.is_empty())
 }
 
-/// A stage before stage `index`, by name or number, or an image.
-fn source_named(dockerfile: &Dockerfile, index: usize, name: &str) -> Result<CopyFrom, String> {
-    if let Some(earlier) = stage_before(dockerfile, index, name) {
-        return Ok(CopyFrom::Stage(earlier));
-    }
+/// A stage by name or number, an image, or nothing at all. Unlike FROM, this may name a stage further down; where
+/// stages share a name the last is meant.
+fn source_named(dockerfile: &Dockerfile, name: &str) -> Result<CopyFrom, String> {
     if let Ok(number) = name.parse::<usize>() {
-        return match number < index {
-            true => Ok(CopyFrom::Stage(number)),
-            false => {
-                Err(format!("--from={number} is no earlier stage; this is stage {index}, the first is 0"))
-            }
-        };
+        let count = dockerfile.stages.len();
+        let out_of_range =
+            || format!("--from={number} is no stage; the Dockerfile has {count}, the first is 0");
+        return if number < count { Ok(CopyFrom::Stage(number)) } else { Err(out_of_range()) };
     }
-    if dockerfile.stage_named(name).is_some() {
-        return Err(format!("stage {name:?} comes later; move it above this stage to copy from it"));
+    if let Some(stage) = dockerfile.stage_named(name) {
+        return Ok(CopyFrom::Stage(stage));
+    }
+    if name == "scratch" {
+        return Ok(CopyFrom::Scratch);
     }
     let image = name.parse().map(CopyFrom::Image);
     image.map_err(|error| format!("--from={name} is neither a stage nor an image: {error}"))

@@ -78,6 +78,16 @@ impl Ignore {
         (ignore, diagnostics)
     }
 
+    /// The patterns of flags such as `COPY --exclude`, in order. Empty ones mean nothing, as with moby's
+    /// `patternmatcher`.
+    ///
+    /// # Errors
+    /// The first pattern that can't be read, and why.
+    pub fn of_patterns(patterns: &[String]) -> Result<Ignore, String> {
+        let texts = patterns.iter().map(|pattern| pattern.trim()).filter(|text| !text.is_empty());
+        Ok(Ignore { patterns: texts.map(Pattern::parse).collect::<Result<_, _>>()? })
+    }
+
     /// Whether nothing is excluded at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -15,6 +15,7 @@ mod owner;
 mod pattern;
 #[cfg(test)]
 mod properties;
+mod selection;
 mod uncompress;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub(crate) use mode::ModeChange;
 pub use mode::ModeError;
 pub use owner::OwnerError;
 pub(crate) use owner::{Owner, owner_in};
+use selection::{Selected, candidates};
+pub(crate) use selection::{Selection, has_wildcard, split_at_pivot};
 
 use crate::layer::{Content, Entry, Target};
 use crate::tree::{Kind, Node, Tree, TreeError, normalise, resolve};
@@ -48,6 +51,9 @@ pub enum CopyError {
         /// The pattern.
         pattern: String,
     },
+    /// A pattern of `--exclude` or `--parents` that is none.
+    #[error("{0}")]
+    Selection(String),
     /// A file was to replace a folder.
     #[error("/{} is a folder; a file can't be copied over it", path.display())]
     FileOverFolder {
@@ -136,29 +142,58 @@ impl<'a> Copier<'a> {
         Self { target, owner, mode, capable: false, copies: 0 }
     }
 
-    /// Copies one source, a path of `tree` that [`matches`] gave, to `destination`.
+    /// Copies one source, a path of `tree` that [`matches`] gave, to `destination`; of a folder what `selection` says.
     ///
     /// `destination` is absolute; a slash or `/.` at its end says that it is a folder.
     pub(crate) fn copy(
         &mut self,
         tree: &dyn Tree,
         source: &Path,
+        selection: &Selection,
         destination: &str,
     ) -> Result<(), CopyError> {
         let followed = resolve(tree, source)?;
         let node = match tree.node(&followed)? {
             Some(node) => node,
+            // The root of no layers at all.
+            None if followed.as_os_str().is_empty() => {
+                return self.make_folders(&normalise(Path::new(destination))).map(drop);
+            }
             None => return Err(not_found(source)),
         };
+        if node.kind != Kind::Directory && !selection.takes(&file_name(source)) {
+            return Ok(());
+        }
         let destination = self.prepare(destination, &node, source)?;
         self.copies += 1;
         if node.kind != Kind::Directory {
             return self.put(destination, node);
         }
-        for (relative, node) in tree.below(&followed)? {
-            self.put(destination.join(relative), node)?;
+        self.put_selected(&destination, selection.of(tree.below(&followed)?))
+    }
+
+    /// Copies what `pattern` matches below `folder`, with the folders between them: `--parents`.
+    pub(crate) fn copy_with_parents(
+        &mut self,
+        tree: &dyn Tree,
+        folder: &Path,
+        pattern: &str,
+        selection: &Selection,
+        destination: &str,
+    ) -> Result<(), CopyError> {
+        let followed = resolve(tree, folder)?;
+        let node = match tree.node(&followed)? {
+            Some(node) if node.kind == Kind::Directory => node,
+            Some(_) => return Err(CopyError::NotAFolder { path: followed }),
+            None => return Err(not_found(folder)),
+        };
+        let entries = candidates(tree, &followed, pattern)?;
+        if entries.is_empty() && !has_wildcard(pattern) {
+            return Err(not_found(&folder.join(pattern)));
         }
-        Ok(())
+        let destination = self.prepare(destination, &node, folder)?;
+        self.copies += 1;
+        self.put_selected(&destination, selection.only(pattern)?.of(entries))
     }
 
     /// Writes a heredoc as the file `name` in the folder `destination`, or as `destination` itself.
@@ -227,6 +262,20 @@ impl<'a> Copier<'a> {
         clean.parent().map_or(Ok(()), |parent| self.make_folders(parent).map(drop))
     }
 
+    fn put_selected(&mut self, destination: &Path, entries: Vec<Selected>) -> Result<(), CopyError> {
+        for Selected { path, node, on_the_way } in entries {
+            let path = destination.join(path);
+            match self.target.node(&path)? {
+                // What is there stays, but for its mode.
+                Some(there) if on_the_way && there.kind == Kind::Directory => {
+                    self.target.put(path, Entry::folder(node.mode, there.uid, there.gid))?;
+                }
+                _ => self.put(path, node)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Puts one file, link or folder with its metadata to `path`, whose parent is there.
     fn put(&mut self, path: PathBuf, node: Node) -> Result<(), CopyError> {
         let is_folder = node.kind == Kind::Directory;
@@ -277,6 +326,10 @@ impl<'a> Copier<'a> {
 /// Whether a destination says by its text alone that it is a folder.
 fn is_folder_name(destination: &str) -> bool {
     destination.ends_with('/') || destination.ends_with("/.") || destination == "."
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn not_found(path: &Path) -> CopyError {

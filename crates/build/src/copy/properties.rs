@@ -117,7 +117,7 @@ proptest! {
         let (root, tree) = (Snapshot::of_folder(&place("below")), Snapshot::of_folder(&place("sources")));
         let mut copier = Copier::new(Target::new(&root), Some(Owner::ROOT), None);
         let copied = matches(&tree, &source).and_then(|paths| {
-            paths.iter().try_for_each(|path| copier.copy(&tree, path, &destination))
+            paths.iter().try_for_each(|path| copier.copy(&tree, path, &Selection::default(), &destination))
         });
         if copied.is_ok() {
             let plan = copier.target.into_plan();

@@ -6,7 +6,15 @@
 use minato_dockerfile::{Heredoc, Transfer, Word, expand_text};
 
 use super::{Copy, CopyFrom, Operation, StageLowering};
+use crate::copy::Selection;
 use crate::error::StepError;
+
+/// What only one of the two instructions knows, or what each has another default for.
+struct Flags {
+    keyword: &'static str,
+    parents: bool,
+    unpack: bool,
+}
 
 impl StageLowering<'_> {
     pub(super) fn copy(
@@ -14,39 +22,28 @@ impl StageLowering<'_> {
         copy: &minato_dockerfile::Copy,
         from: CopyFrom,
     ) -> Result<Operation, StepError> {
-        if copy.parents {
-            return Err(StepError::unsupported("COPY --parents", "name the folders in the destination"));
-        }
-        self.transfer("COPY", &copy.transfer, from, false)
+        let flags = Flags { keyword: "COPY", parents: copy.parents, unpack: false };
+        self.transfer(&flags, &copy.transfer, from)
     }
 
     pub(super) fn add(&mut self, add: &minato_dockerfile::Add) -> Result<Operation, StepError> {
         if add.checksum.is_some() || add.keep_git_dir.is_some() {
             return Err(StepError::unsupported("ADD of a remote source", "download it in a RUN step"));
         }
-        if add.unpack.is_some() {
-            return Err(StepError::unsupported(
-                "ADD --unpack",
-                "leave the flag out: local archives are unpacked",
-            ));
-        }
-        self.transfer("ADD", &add.transfer, CopyFrom::Context, true)
+        let flags = Flags { keyword: "ADD", parents: false, unpack: add.unpack.unwrap_or(true) };
+        self.transfer(&flags, &add.transfer, CopyFrom::Context)
     }
 
     fn transfer(
         &mut self,
-        keyword: &str,
+        flags: &Flags,
         transfer: &Transfer,
         from: CopyFrom,
-        unpack: bool,
     ) -> Result<Operation, StepError> {
         let options = &transfer.options;
-        if !options.exclude.is_empty() {
-            let feature = format!("{keyword} --exclude");
-            return Err(StepError::unsupported(feature, "name it in .dockerignore, or copy less"));
-        }
         let sources = self.expand_sources(&transfer.sources)?;
-        if let Some(remote) = sources.iter().find(|source| unpack && is_remote(source)) {
+        let is_add = flags.keyword == "ADD";
+        if let Some(remote) = sources.iter().find(|source| is_add && is_remote(source)) {
             return Err(StepError::unsupported(format!("ADD of {remote}"), "download it in a RUN step"));
         }
         let texts = transfer.heredocs.iter().map(|heredoc| self.text(heredoc));
@@ -56,17 +53,16 @@ impl StageLowering<'_> {
             options.chown.as_ref().map(|word| self.expand(word)).transpose()?.filter(|it| !it.is_empty());
         let chmod =
             options.chmod.as_ref().map(|word| self.expand(word)).transpose()?.filter(|it| !it.is_empty());
-        let destination = self.destination(&written, sources.len() + texts.len())?;
+        let destination = self.destination(&written);
         let mode = chmod.as_deref().map(str::parse).transpose();
         let mode = mode.map_err(|error| StepError::Copy(crate::copy::CopyError::Mode(error)))?;
-        self.note_transfer(
-            keyword,
-            [("chown", owner.as_deref()), ("chmod", chmod.as_deref())],
-            &sources,
-            &texts,
-            &written,
-        );
-        Ok(Operation::Copy(Copy { from, sources, texts, destination, owner, mode, unpack }))
+        let shown = [("chown", owner.as_deref()), ("chmod", chmod.as_deref())];
+        self.note_transfer(flags, shown, &sources, &texts, &written);
+        let exclude: Vec<String> = options.exclude.iter().map(|word| word.raw.clone()).collect();
+        // A pattern that is none shows before the first step runs.
+        Selection::all_but(&exclude)?;
+        let Flags { unpack, parents, .. } = *flags;
+        Ok(Operation::Copy(Copy { from, sources, texts, destination, owner, mode, unpack, exclude, parents }))
     }
 
     fn expand_sources(&self, words: &[Word]) -> Result<Vec<String>, StepError> {
@@ -84,30 +80,29 @@ impl StageLowering<'_> {
     }
 
     /// Against the working directory; a closing slash says that a folder is meant.
-    fn destination(&self, written: &str, sources: usize) -> Result<String, StepError> {
+    fn destination(&self, written: &str) -> String {
         let is_folder =
             written.is_empty() || written.ends_with('/') || written == "." || written.ends_with("/.");
-        if sources > 1 && !is_folder {
-            let message = format!("several sources need a folder as their destination: write {written}/");
-            return Err(StepError::Invalid(message));
-        }
         let mut path = self.absolute(written);
         if is_folder && !path.ends_with('/') {
             path.push('/');
         }
-        Ok(path)
+        path
     }
 
     fn note_transfer(
         &mut self,
-        keyword: &str,
-        flags: [(&str, Option<&str>); 2],
+        flags: &Flags,
+        values: [(&str, Option<&str>); 2],
         sources: &[String],
         texts: &[(String, String)],
         destination: &str,
     ) {
-        let mut line = keyword.to_owned();
-        for (flag, value) in flags {
+        let mut line = flags.keyword.to_owned();
+        if flags.parents {
+            line.push_str(" --parents");
+        }
+        for (flag, value) in values {
             line.extend(value.map(|value| format!(" --{flag}={value}")));
         }
         for source in sources {

@@ -96,7 +96,7 @@ pub(crate) fn lower(
 ) -> Result<(LoweredStage, StageState), BuildError> {
     let mut steps = Vec::new();
     let triggers = triggers(&mut state, stage).map_err(|error| lowering.source.failed(&stage.from, error))?;
-    let mut stage = StageLowering { lowering, index, state: &mut state, has_cmd: false };
+    let mut stage = StageLowering { lowering, state: &mut state, has_cmd: false };
     for statement in triggers.iter().chain(&lowering.dockerfile.stages[index].instructions) {
         let operation = stage.lower(statement)?;
         steps.extend(operation.map(|operation| LoweredStep {
@@ -134,7 +134,6 @@ fn triggers(state: &mut StageState, stage: &Stage) -> Result<Vec<Statement<Instr
 /// One stage on the way.
 struct StageLowering<'a> {
     lowering: &'a Lowering<'a>,
-    index: usize,
     state: &'a mut StageState,
     /// Whether this stage has had a CMD: an ENTRYPOINT then keeps it.
     has_cmd: bool,
@@ -144,11 +143,11 @@ impl StageLowering<'_> {
     fn lower(&mut self, statement: &Statement<Instruction>) -> Result<Option<Operation>, BuildError> {
         let result = match &statement.value {
             Instruction::Run(it) => {
-                let from = sources_of(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
+                let from = sources_of(self.lowering.dockerfile, statement, self.lowering.source)?;
                 self.run(it, from).map(Some)
             }
             Instruction::Copy(it) => {
-                let from = sources_of(self.lowering.dockerfile, self.index, statement, self.lowering.source)?;
+                let from = sources_of(self.lowering.dockerfile, statement, self.lowering.source)?;
                 self.copy(it, from.into_iter().next().unwrap_or(CopyFrom::Context)).map(Some)
             }
             Instruction::Add(it) => self.add(it).map(Some),

@@ -122,14 +122,20 @@ pub(crate) struct Copy {
     /// `--chown`, still by name.
     pub(crate) owner: Option<String>,
     pub(crate) mode: Option<ModeChange>,
-    /// ADD: archives among the sources are unpacked.
+    /// Archives among the sources are unpacked.
     pub(crate) unpack: bool,
+    /// `--exclude`, in order.
+    pub(crate) exclude: Vec<String>,
+    /// `--parents`: the folders of the sources come along.
+    pub(crate) parents: bool,
 }
 
 /// Where COPY copies from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CopyFrom {
     Context,
+    /// No file at all.
+    Scratch,
     /// A stage by its number in the file.
     Stage(usize),
     Image(Reference),

@@ -11,7 +11,7 @@ use minato_oci::{Layer, StagedLayer};
 use super::stage::{Made, Solver};
 use super::{Key, KeyBuilder};
 use crate::copy::archive::is_archive;
-use crate::copy::{Copier, CopyError, Owner, matches, owner_in};
+use crate::copy::{Copier, CopyError, Owner, Selection, matches, owner_in, split_at_pivot};
 use crate::error::StepError;
 use crate::layer::{Content, LayerPlan, Target, Written, is_copied_at_once, key_of, write};
 use crate::lower::{Copy, MakeFolder};
@@ -134,6 +134,8 @@ struct Found {
     node: Option<Node>,
     /// Whether it is to be unpacked.
     is_archive: bool,
+    /// `--parents`: what is copied of this folder.
+    pattern: Option<String>,
 }
 
 impl Found {
@@ -180,10 +182,14 @@ impl<'a> Inputs<'a> {
         let tree = self.tree();
         let mut found = Vec::new();
         for source in &copy.sources {
+            let (source, pattern) = match copy.parents.then(|| split_at_pivot(source)) {
+                Some((folder, pattern)) => (folder, Some(pattern)),
+                None => (source.as_str(), None),
+            };
             for path in matches(tree, source).map_err(|error| self.explain(error.into()))? {
                 let node = if copy.unpack { tree.node(&resolve(tree, &path)?)? } else { None };
                 let is_archive = node.as_ref().map_or(Ok(false), is_archive)?;
-                found.push(Found { path, node, is_archive });
+                found.push(Found { path, node, is_archive, pattern: pattern.clone() });
             }
         }
         Ok(found)
@@ -210,12 +216,14 @@ impl<'a> Inputs<'a> {
             }
             _ => return Ok(None),
         };
-        let key = KeyBuilder::new("copy-1")
+        let key = KeyBuilder::new("copy-2")
             .list("sources", &copy.sources)
             .list("texts", copy.texts.iter().flat_map(|(name, text)| [name, text]))
             .text("destination", &copy.destination)
             .text("owner", &format!("{owner:?}"))
             .text("mode", &format!("{:?}", copy.mode))
+            .list("exclude", &copy.exclude)
+            .text("unpack, parents", &format!("{} {}", copy.unpack, copy.parents))
             .text("modified", &modified.to_string())
             .list("inputs", inputs)
             .list("below", ids(below));
@@ -245,10 +253,16 @@ struct Planning<'a, 'b> {
 
 impl Planning<'_, '_> {
     fn plan(&mut self, found: &[Found]) -> Result<(), StepError> {
+        let selection = Selection::all_but(&self.copy.exclude)?;
+        let destination = &self.copy.destination;
         for source in found {
-            match &source.node {
-                Some(archive) if source.is_archive => self.unpack(archive)?,
-                _ => self.copier.copy(self.tree, &source.path, &self.copy.destination)?,
+            match (&source.node, &source.pattern) {
+                (Some(archive), _) if source.is_archive => self.unpack(archive)?,
+                (_, Some(pattern)) => {
+                    let (tree, folder) = (self.tree, &source.path);
+                    self.copier.copy_with_parents(tree, folder, pattern, &selection, destination)?;
+                }
+                _ => self.copier.copy(self.tree, &source.path, &selection, destination)?,
             }
         }
         for (name, text) in &self.copy.texts {

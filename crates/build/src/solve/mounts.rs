@@ -10,7 +10,7 @@ use super::cache_mounts::{CacheMount, CacheMounts};
 use super::copy::{CopySource, snapshot_of};
 use super::stage::Solver;
 use super::times::renew_times;
-use crate::copy::{Copier, CopyError};
+use crate::copy::{Copier, CopyError, Selection};
 use crate::error::StepError;
 use crate::executor::StepMount;
 use crate::layer::{Target, write};
@@ -82,6 +82,8 @@ impl Solver<'_> {
             owner: None,
             mode: None,
             unpack: false,
+            exclude: Vec::new(),
+            parents: false,
         };
         let made = self.copy(&copy, &CopySource::Context, &[], modified, &|_| {})?;
         self.note_context(&made.layer);
@@ -288,7 +290,7 @@ fn copy_tree(tree: &Snapshot, path: &Path, to: &Path) -> Result<(), StepError> {
     let nothing = Snapshot::new(Vec::new());
     let mut copier = Copier::new(Target::new(&nothing), None, None);
     copier.capable = true;
-    copier.copy(tree, path, "/")?;
+    copier.copy(tree, path, &Selection::default(), "/")?;
     write(&copier.target.into_plan(), 0, to, &StatCache::empty())?;
     renew_times(to)
 }

@@ -104,7 +104,7 @@ impl Results {
 }
 
 impl Solver<'_> {
-    /// Solves all stages; every stage that another one needs is among them, with a smaller number.
+    /// Solves all stages; every stage that another one needs is among them, and none needs itself.
     pub(crate) fn solve(
         &self,
         stages: &BTreeMap<usize, StageInput<'_>>,
@@ -220,7 +220,7 @@ impl Solver<'_> {
             Operation::Copy(copy) => {
                 let source = match copy.from {
                     CopyFrom::Context => CopySource::Context,
-                    CopyFrom::Stage(_) | CopyFrom::Image(_) => {
+                    CopyFrom::Scratch | CopyFrom::Stage(_) | CopyFrom::Image(_) => {
                         CopySource::Layers(from.first().map_or(&[], Vec::as_slice))
                     }
                 };
@@ -239,7 +239,7 @@ impl Solver<'_> {
 
     fn source_of(&self, results: &Results, from: &CopyFrom) -> Result<Vec<Layer>, StepError> {
         match from {
-            CopyFrom::Context => Ok(Vec::new()),
+            CopyFrom::Context | CopyFrom::Scratch => Ok(Vec::new()),
             CopyFrom::Image(reference) => Ok(self.image_layers(reference, &self.request.platform)),
             CopyFrom::Stage(earlier) => {
                 let solved = results.wait(*earlier).ok_or(StepError::Cancelled)?;
