@@ -3,6 +3,7 @@
 //! ```text
 //!  compressed ─► Compression::reader ─► Archive ─► Entry ─► TreeWriter ─► tree/
 //!  tree/ ─► write_tar ─► Entry ─► TarWriter ─► tar          (the same bytes for the same tree)
+//!  tree/ … ─► write_merged_tar ─► tar                        (the root file system of several layers)
 //!  tar ─► EncodingWriter ─► compressed                       (the same bytes again, on every machine)
 //! ```
 //!
@@ -20,6 +21,8 @@ mod entry;
 mod extensions;
 mod folder;
 mod header;
+mod layer_tree;
+mod merged;
 mod numbers;
 mod pax;
 mod sparse;
@@ -32,7 +35,9 @@ pub use archive::{Archive, ArchiveError};
 pub use compression::Compression;
 pub use encode::{Encoding, EncodingWriter, LevelError};
 pub use entry::{Device, Entry, Kind, Timestamp, TreePath, TreePathError};
+pub use layer_tree::WalkError;
+pub use merged::write_merged_tar;
 pub use tree::{TreeError, TreeWriter};
 pub use unpack::{Limits, UnpackError, UnpackOptions, Unpacked, unpack};
-pub use walk::{WalkError, write_tar};
+pub use walk::write_tar;
 pub use writer::{TarWriter, WriteError};
