@@ -1,6 +1,7 @@
 //! The command line, as typed: flags and operands become these types once, and nothing below reads `argv` again.
 
 mod checks;
+mod copy;
 mod registry;
 mod transfer;
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use minato_sync::Application;
 
 pub use checks::CallArguments;
+pub use copy::CopyArguments;
 pub use registry::{RegistryArguments, RegistryVerb, ServeArguments};
 pub use transfer::PushArguments;
 
@@ -63,6 +65,8 @@ pub enum Verb {
     Build(BuildArguments),
     /// Send images of this machine to their registries
     Push(PushArguments),
+    /// Copy images between registries, OCI layouts, archives and this machine
+    Copy(CopyArguments),
     /// List the images on this machine
     Images(ImagesArguments),
     /// Check the Dockerfile and the manifests of a repository

@@ -12,6 +12,7 @@ mod exit;
 #[cfg(feature = "failpoints")]
 mod fail_points;
 mod findings;
+mod image_place;
 mod images;
 mod log_files;
 mod machine;
@@ -71,6 +72,7 @@ async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Fai
         Verb::Up(arguments) => verb::up::run(machine, printer, &arguments).await,
         Verb::Build(arguments) => verb::build::run(machine, printer, &arguments),
         Verb::Push(arguments) => verb::push::run(machine, printer, &arguments).await,
+        Verb::Copy(arguments) => verb::copy::run(machine, printer, &arguments).await,
         Verb::Images(arguments) => verb::images::run(machine, &arguments),
         Verb::Check(arguments) => verb::check::run(printer, &arguments),
         Verb::Sync(arguments) => verb::sync::run(machine, printer, &arguments).await,

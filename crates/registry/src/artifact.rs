@@ -3,45 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use minato_oci::{Descriptor, Digest, Index, Manifest, ManifestDocument, Reference, media_type};
-use serde_json::Value;
+use minato_oci::export::Artifact;
+use minato_oci::{Descriptor, Digest, Index, Reference, media_type};
 
 use crate::client::Client;
-use crate::document::Document;
-use crate::failure::RequestError;
 use crate::outgoing::Content;
 use crate::progress::Progress;
 use crate::push::PushError;
 use crate::referrers::{Asked, fallback_tag};
 use crate::resolve::ResolveError;
 use crate::upload::{Destination, push_scope};
-
-/// What an artifact without a config has as its config: `{}`.
-const EMPTY: &[u8] = b"{}";
-const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
-
-/// A document about a manifest: an SBOM, provenance, a signature.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Artifact {
-    /// What it is, a media type.
-    pub artifact_type: String,
-    /// Its contents.
-    pub layers: Vec<ArtifactLayer>,
-    /// Free remarks.
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// One content of an [`Artifact`].
-#[derive(Clone, PartialEq, Debug)]
-pub struct ArtifactLayer {
-    /// What the content is.
-    pub media_type: String,
-    /// The bytes.
-    pub content: Vec<u8>,
-    /// Free remarks.
-    pub annotations: BTreeMap<String, String>,
-}
 
 impl Client {
     /// Attaches `artifact` to the manifest `subject` of `repository`, and tells the digest of the artifact's own manifest.
@@ -60,27 +31,28 @@ impl Client {
         let endpoint = self.origin(repository);
         let scope = push_scope(repository.repository());
         let destination = self.destination(repository, &endpoint, &scope, progress);
-        let contents = artifact.layers.iter().map(|layer| layer.content.as_slice());
-        for content in contents.chain([EMPTY]) {
-            put_bytes(&destination, content).await?;
+        let attached = artifact.attached_to(subject);
+        for (blob, content) in attached.blobs {
+            if !destination.has(&blob).await? {
+                destination.upload(&blob, None, &Content::Bytes(content.into())).await?;
+            }
         }
-        let manifest = artifact.manifest(subject);
-        destination.put_referrer(repository, subject.digest, &manifest).await?;
-        Ok(manifest.descriptor.digest)
+        let document = attached.document;
+        destination.put_referrer(repository, subject.digest, &document.descriptor, document.bytes).await?;
+        Ok(document.descriptor.digest)
     }
 }
 
 impl Destination<'_> {
-    /// Writes a manifest that names `subject`, and its entry into the tag of a registry that keeps no list.
+    /// Writes a manifest that names `subject`, and its `entry` into the tag of a registry that keeps no list.
     pub(crate) async fn put_referrer(
         &self,
         repository: &Reference,
         subject: Digest,
-        referrer: &Document,
+        entry: &Descriptor,
+        bytes: Vec<u8>,
     ) -> Result<(), PushError> {
-        let entry = referrer.as_referrer();
-        let name = entry.digest.to_string();
-        let response = self.put_manifest(&name, &entry.media_type, referrer.bytes.clone()).await?;
+        let response = self.put_manifest(&entry.digest.to_string(), &entry.media_type, bytes).await?;
         if response.knows_subjects {
             return Ok(());
         }
@@ -90,45 +62,10 @@ impl Destination<'_> {
         if index.manifests.iter().any(|known| known.digest == entry.digest) {
             return Ok(());
         }
-        index.manifests.push(entry);
+        index.manifests.push(entry.clone());
         let bytes = serde_json::to_vec(&index).expect("an index has only string keys");
         self.put_manifest(&fallback_tag(&subject), media_type::INDEX, bytes).await?;
         Ok(())
-    }
-}
-
-async fn put_bytes(destination: &Destination<'_>, content: &[u8]) -> Result<(), RequestError> {
-    let blob = Descriptor::new("application/octet-stream", Digest::sha256(content), content.len() as u64);
-    if destination.has(&blob).await? {
-        return Ok(());
-    }
-    destination.upload(&blob, None, &Content::Bytes(Bytes::copy_from_slice(content))).await.map(drop)
-}
-
-impl Artifact {
-    fn manifest(&self, subject: &Descriptor) -> Document {
-        let layer = |layer: &ArtifactLayer| {
-            let (digest, size) = (Digest::sha256(&layer.content), layer.content.len() as u64);
-            let annotations = layer.annotations.clone();
-            Descriptor { annotations, ..Descriptor::new(&layer.media_type, digest, size) }
-        };
-        // Of the subject only what finds it: the rest of its entry belongs to the index that it was taken from.
-        let subject = Descriptor::new(&subject.media_type, subject.digest, subject.size);
-        let subject = serde_json::to_value(subject).expect("a descriptor has only string keys");
-        let other = [("artifactType", Value::from(self.artifact_type.as_str())), ("subject", subject)];
-        let manifest = Manifest {
-            media_type: media_type::MANIFEST.to_owned(),
-            config: Descriptor::new(EMPTY_TYPE, Digest::sha256(EMPTY), EMPTY.len() as u64),
-            layers: self.layers.iter().map(layer).collect(),
-            annotations: self.annotations.clone(),
-            other: other.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        };
-        let bytes = serde_json::to_vec(&manifest).expect("a manifest has only string keys");
-        Document {
-            descriptor: Descriptor::new(media_type::MANIFEST, Digest::sha256(&bytes), bytes.len() as u64),
-            document: ManifestDocument::Manifest(Box::new(manifest)),
-            bytes,
-        }
     }
 }
 

@@ -55,8 +55,13 @@ pub(crate) fn origin(reference: &Reference, mirrors: &[Mirror], plain_http: &[St
 impl Endpoint {
     /// The URL of `path` in the repository.
     pub(crate) fn url(&self, repository: &str, path: &str) -> Url {
+        self.registry_url(&format!("{repository}/{path}"))
+    }
+
+    /// The URL of `path` in the registry.
+    pub(crate) fn registry_url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}/v2/{repository}/{path}", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/v2/{path}", self.base.path().trim_end_matches('/')));
         url
     }
 }

@@ -6,6 +6,8 @@
 //!            ─► config ─► layers in parallel: download ─► blob + unpacked layer, in one pass ─► Image in the store
 //!
 //!  Image in the store ─► layers as blobs, compressed once ─► upload what is missing ─► manifest   (push)
+//!
+//!  registry | folder ─► documents ─► blobs that the other has not, mounted or streamed ─► registry | folder   (copy)
 //! ```
 //!
 //! A blob is sent by one POST and one PUT: limits on the parts of a chunked upload differ between registries and
@@ -35,6 +37,7 @@ mod pull;
 mod push;
 mod referrers;
 mod relay;
+mod repository;
 mod resolve;
 mod retry;
 pub mod server;
@@ -42,7 +45,6 @@ mod token;
 mod transport;
 mod upload;
 
-pub use artifact::{Artifact, ArtifactLayer};
 pub use client::{Client, ClientError, Options, Timeouts};
 pub use copy::{Copied, CopyError, CopyOptions, FolderError, Place};
 pub use credentials::{Credential, CredentialError, Credentials, Secret};
@@ -52,4 +54,5 @@ pub use mirror::{Mirror, MirrorError};
 pub use progress::{Event, Progress};
 pub use pull::PullError;
 pub use push::{PushError, Pushed};
+pub use repository::{DeleteError, Deleted};
 pub use resolve::{ResolveError, Resolved};

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use debian::{PLAIN, Registry};
 use fake::{Content, End, Reply, Told, client, noise};
+use minato_oci::export::{Artifact, ArtifactLayer};
 use minato_oci::{Descriptor, Reference, media_type};
-use minato_registry::{Artifact, ArtifactLayer, Copied, CopyOptions, Options, Place};
+use minato_registry::{Copied, CopyOptions, Options, Place};
 
 /// An index of two platforms, `team/app:1`, and its entries.
 fn index(content: &mut Content) -> (Descriptor, Vec<Descriptor>) {

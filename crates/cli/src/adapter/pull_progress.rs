@@ -1,4 +1,4 @@
-//! A pull or push on the terminal: one spinner that says how far it is, one line when it is done.
+//! A pull, push or copy on the terminal: one spinner that says how far it is, one line when it is done.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use minato_registry::{Event, Progress};
 
 use crate::print::{Printer, Step, size};
 
-/// Shows one image's pull or push.
+/// Shows one image's pull, push or copy.
 pub struct PullProgress<'a> {
     printer: &'a Printer,
     step: Mutex<Option<Step>>,
@@ -16,9 +16,14 @@ pub struct PullProgress<'a> {
 }
 
 impl<'a> PullProgress<'a> {
-    /// `doing`: pull, push, copy.
+    /// `doing`: pull, push.
     pub fn new(printer: &'a Printer, doing: &str, reference: &Reference) -> Self {
-        let step = printer.step(&format!("{doing} {}", reference.familiar()));
+        Self::named(printer, &format!("{doing} {}", reference.familiar()))
+    }
+
+    /// What is done, to which image.
+    pub fn named(printer: &'a Printer, name: &str) -> Self {
+        let step = printer.step(name);
         Self { printer, step: Mutex::new(Some(step)), arrived: Mutex::default() }
     }
 

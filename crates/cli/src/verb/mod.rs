@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod check;
+pub mod copy;
 pub mod delete;
 pub mod diff;
 pub mod exec;

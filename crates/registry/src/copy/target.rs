@@ -82,7 +82,8 @@ impl Target<'_> {
         match self {
             Self::Registry { destination, reference, .. } => match document.subject() {
                 Some(subject) => {
-                    destination.put_referrer(reference, subject, document).await?;
+                    let entry = document.as_referrer();
+                    destination.put_referrer(reference, subject, &entry, document.bytes.clone()).await?;
                 }
                 None => {
                     let kind = &document.descriptor.media_type;
