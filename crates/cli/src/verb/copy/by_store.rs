@@ -137,29 +137,28 @@ impl Transfer<'_> {
     }
 
     async fn push(&self, images: &[Image], reference: &Reference) -> Result<Digest, Failure> {
-        let [image] = images else {
-            let several =
-                "the image is for several platforms; choose one with --platform, or use `minato push`";
-            return Err(Failure::Error(anyhow!(several)));
-        };
-        let encoding = self.arguments.compression.encoding().context("--compression-level")?;
+        let export = self.plan(images)?;
         let client = self.machine.registry_client()?;
         let more = self.arguments.tag.iter().map(|tag| reference.with_tag(tag));
-        let mut digest = image.id;
+        let mut digest = None;
         for reference in std::iter::once(Ok(reference.clone())).chain(more) {
             let reference = reference.map_err(anyhow::Error::from)?;
             let progress = PullProgress::new(self.printer, "push", &reference);
-            let pushed = client.push(image, &reference, encoding, &self.store, &progress).await;
+            let pushed = client.push_export(&export, &reference, &self.store, &progress).await;
             progress.end(pushed.is_ok());
-            digest = pushed.map_err(|error| failure(error.into()))?.digest;
+            digest = Some(pushed.map_err(|error| failure(error.into()))?.digest);
         }
-        Ok(digest)
+        Ok(digest.expect("a push has at least one reference"))
     }
 
     fn pack(&self, images: &[Image]) -> anyhow::Result<Packed> {
+        Ok(self.plan(images)?.pack(&self.store)?)
+    }
+
+    fn plan(&self, images: &[Image]) -> anyhow::Result<Export> {
         let encoding = self.arguments.compression.encoding().context("--compression-level")?;
         let options = ExportOptions { encoding, ..ExportOptions::default() };
-        Ok(Export::plan(&self.store, images, options)?.pack(&self.store)?)
+        Ok(Export::plan(&self.store, images, options)?)
     }
 
     fn platform(&self) -> Platform {
