@@ -1,5 +1,6 @@
 //! The command line, as typed: flags and operands become these types once, and nothing below reads `argv` again.
 
+mod build_output;
 mod checks;
 mod copy;
 mod registry;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use minato_sync::Application;
 
+pub use build_output::BuildOutputArguments;
 pub use checks::CallArguments;
 pub use copy::CopyArguments;
 pub use registry::{RegistryArguments, RegistryVerb, ServeArguments};
@@ -193,7 +195,7 @@ pub struct BuildArguments {
     #[command(flatten)]
     pub image: ImageArguments,
     #[command(flatten)]
-    pub output: OutputArguments,
+    pub output: BuildOutputArguments,
 }
 
 #[derive(Debug, Args)]

@@ -146,8 +146,19 @@ pub fn request(
     })
 }
 
-/// Builds on threads of its own; Ctrl-C ends it with nothing left running.
+/// Builds for this machine.
 pub fn run(machine: &Machine, registries: &Registries<'_>, request: &Request) -> Result<Built, Failure> {
+    let mut built = run_all(machine, registries, request, std::slice::from_ref(&request.platform))?;
+    Ok(built.remove(0))
+}
+
+/// Builds for each platform, on threads of its own; Ctrl-C ends it with nothing left running.
+pub fn run_all(
+    machine: &Machine,
+    registries: &Registries<'_>,
+    request: &Request,
+    platforms: &[Platform],
+) -> Result<Vec<Built>, Failure> {
     let cancelled = Cancelled::default();
     let asked = cancelled.clone();
     let interrupt = tokio::spawn(async move {
@@ -165,7 +176,7 @@ pub fn run(machine: &Machine, registries: &Registries<'_>, request: &Request) ->
         progress: &progress,
         cancelled,
     };
-    let built = tokio::task::block_in_place(|| builder.build(request));
+    let built = tokio::task::block_in_place(|| builder.build_all(request, platforms));
     interrupt.abort();
     built.map_err(Failure::of_build)
 }

@@ -4,6 +4,7 @@ mod adapter;
 mod application;
 mod arguments;
 mod build_checks;
+mod build_output;
 mod build_secrets;
 mod declared;
 mod desired;
@@ -70,7 +71,7 @@ async fn until_interrupted(verb: impl Future<Output = Result<(), Failure>>) -> R
 async fn run(machine: &Machine, printer: &Printer, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Up(arguments) => verb::up::run(machine, printer, &arguments).await,
-        Verb::Build(arguments) => verb::build::run(machine, printer, &arguments),
+        Verb::Build(arguments) => verb::build::run(machine, printer, &arguments).await,
         Verb::Push(arguments) => verb::push::run(machine, printer, &arguments).await,
         Verb::Copy(arguments) => verb::copy::run(machine, printer, &arguments).await,
         Verb::Images(arguments) => verb::images::run(machine, &arguments),

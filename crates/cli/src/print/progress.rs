@@ -11,11 +11,12 @@ use super::{person_watches, style, styled};
 #[derive(Clone)]
 pub struct Printer {
     live: Option<MultiProgress>,
+    quiet: bool,
 }
 
 impl Printer {
     pub fn new() -> Printer {
-        Printer { live: person_watches().then(MultiProgress::new) }
+        Printer { live: person_watches().then(MultiProgress::new), quiet: false }
     }
 
     /// True when progress is drawn live.
@@ -23,8 +24,19 @@ impl Printer {
         self.live.is_some()
     }
 
+    /// A printer that says nothing but warnings and errors, if `quiet`.
+    pub fn quiet_if(&self, quiet: bool) -> Printer {
+        if quiet { Printer { live: None, quiet } } else { self.clone() }
+    }
+
     /// One line (or several) for good.
     pub fn line(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    fn say(&self, text: &str) {
         let write = || {
             // A closed stderr must not stop a deployment.
             let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -37,7 +49,7 @@ impl Printer {
 
     /// A warning of our own, not about a place in a file.
     pub fn warning(&self, text: &str) {
-        self.line(&format!("{}: {text}", styled(style::WARN, "warning")));
+        self.say(&format!("{}: {text}", styled(style::WARN, "warning")));
     }
 
     /// Begins a piece of work that takes a while.

@@ -5,27 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use minato_oci::{Digest, Reference};
+use minato_oci::{Image, Reference};
 use minato_resource::SourceFile;
-use serde::Serialize;
 
 use crate::adapter::Registries;
 use crate::arguments::{BuildArguments, Output};
 use crate::build_checks;
+use crate::build_output::{Answer, BuildOutputs, Outlet};
 use crate::exit::Failure;
 use crate::images;
 use crate::machine::Machine;
 use crate::print::{self, Printer, Table};
 
-/// What was built, as `-o json` shows it.
-#[derive(Serialize)]
-struct Answer {
-    id: Digest,
-    references: Vec<Reference>,
-}
-
-pub fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> Result<(), Failure> {
+pub async fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> Result<(), Failure> {
+    let outputs = BuildOutputs::of(&arguments.output)?;
     let references = references(arguments)?;
+    let printer = &printer.quiet_if(arguments.output.quiet);
     let store = machine.store()?;
     // Until it is tagged, the image belongs to nothing.
     let _lease = store.lease()?;
@@ -34,19 +29,30 @@ pub fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> 
     request.target.clone_from(&arguments.target);
     request.labels = labels(&arguments.label)?;
     if arguments.call.only_checks() {
-        return build_checks::answer(printer, &store, &request, arguments.output.output);
+        return build_checks::answer(printer, &store, &request, outputs.format);
     }
     build_checks::before(printer, &store, &request)?;
-    let image = images::run(machine, &registries, &request)?.image;
-    for reference in &references {
-        store.tag(reference, &image.id)?;
-        printer.line(&format!("{} is {}", reference.familiar(), image.id));
+    let built = images::run_all(machine, &registries, &request, &outputs.platforms)?;
+    let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
+    let outlet = Outlet { machine, printer, store: &store, images: &images, references: &references };
+    let answer = outlet.write_all(&outputs).await?;
+    tell(&answer, &outputs, arguments)
+}
+
+/// A script reads one line: the image's identity.
+fn tell(answer: &Answer, outputs: &BuildOutputs, arguments: &BuildArguments) -> Result<(), Failure> {
+    let write =
+        |path: &Path, text: String| std::fs::write(path, text).with_context(|| path.display().to_string());
+    if let Some(path) = &arguments.output.metadata_file {
+        write(path, format!("{:#}\n", answer.metadata()))?;
     }
-    let answer = Answer { id: image.id, references };
-    match arguments.output.output {
-        // A script reads one line: the image's identity.
-        Output::Table => print::to_stdout(&format!("{}\n", answer.id)),
-        output => print::data(output, &answer, || Table::new([])),
+    if let Some(path) = &arguments.output.iidfile {
+        write(path, answer.identity().to_string())?;
+    }
+    match outputs.format {
+        _ if outputs.takes_stdout() => Ok(()),
+        Output::Table => print::to_stdout(&format!("{}\n", answer.identity())),
+        format => print::data(format, answer, || Table::new([])),
     }
 }
 

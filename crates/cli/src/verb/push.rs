@@ -1,6 +1,7 @@
 //! `minato push`: images of this machine to their registries.
 
 use anyhow::{Context, anyhow};
+use minato_oci::export::{Export, ExportOptions};
 use minato_oci::{Digest, Image, Reference, Store};
 use minato_registry::{PushError, Pushed};
 use serde::Serialize;
@@ -27,9 +28,11 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &PushArguments
     let images = arguments.references.iter().map(find).collect::<anyhow::Result<Vec<_>>>()?;
     let client = machine.registry_client()?;
     let mut answers = Vec::new();
-    for (reference, image) in images {
+    for (reference, images) in images {
+        let options = ExportOptions { encoding, ..ExportOptions::default() };
+        let export = Export::plan(&store, &images, options).map_err(anyhow::Error::from)?;
         let progress = PullProgress::new(printer, "push", &reference);
-        let pushed = client.push(&image, &reference, encoding, &store, &progress).await;
+        let pushed = client.push_export(&export, &reference, &store, &progress).await;
         progress.end(pushed.is_ok());
         let Pushed { reference, digest, .. } = pushed.map_err(failure)?;
         answers.push(Answer { reference, digest });
@@ -43,16 +46,20 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &PushArguments
     }
 }
 
-fn find(store: &Store, text: &str) -> anyhow::Result<(Reference, Image)> {
+/// The images of a name: one for each platform.
+fn find(store: &Store, text: &str) -> anyhow::Result<(Reference, Vec<Image>)> {
     let reference = text.parse::<Reference>()?.with_default_tag();
     if reference.digest().is_some() {
         return Err(PushError::ToDigest(Box::new(reference)).into());
     }
-    let image = store.resolve(&reference)?.map(|id| store.image(&id)).transpose()?.flatten();
-    let image = image.ok_or_else(|| {
-        anyhow!("{reference}: not on this machine; build it with `minato build -t {text}` (`minato images` lists what is here)")
-    })?;
-    Ok((reference, image))
+    let images = store.tagged_images(&reference)?.into_iter().filter_map(|id| store.image(&id).transpose());
+    let images = images.collect::<Result<Vec<_>, _>>()?;
+    if images.is_empty() {
+        return Err(anyhow!(
+            "{reference}: not on this machine; build it with `minato build -t {text}` (`minato images` lists what is here)"
+        ));
+    }
+    Ok((reference, images))
 }
 
 /// What a registry refuses is an answer; that it can't be reached is none.

@@ -1,4 +1,5 @@
 //! Debian's docker-registry on a free port of loopback, for as long as a test runs.
+#![allow(dead_code)] // Each test program uses a part of it.
 
 use std::path::Path;
 use std::process::Command;

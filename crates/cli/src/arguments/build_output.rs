@@ -1,0 +1,37 @@
+//! What comes out of `minato build`, in the words of `docker buildx build`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct BuildOutputArguments {
+    /// Where the image goes (repeatable): DIR (its files), - (a tar of them on stdout),
+    /// type=image|registry|oci|docker|local|tar|cacheonly[,dest=PATH][,name=REFERENCE][,push=true]
+    /// [,compression=gzip|zstd|uncompressed][,compression-level=N][,force-compression=true]
+    /// [,oci-mediatypes=false][,tar=false]; or how the answer is printed: json, yaml, table
+    #[arg(short, long, value_name = "OUTPUT")]
+    pub output: Vec<String>,
+    /// Send the image to its registry, too: short for --output type=registry
+    #[arg(long)]
+    pub push: bool,
+    /// Keep the image on this machine, which is what happens without any --output
+    #[arg(long)]
+    pub load: bool,
+    /// Build for this platform, linux/arm64 for example (repeatable, comma-separated) [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    pub platform: Vec<String>,
+    /// Remark on the image's documents (repeatable)
+    #[arg(long, value_name = "[LEVEL[PLATFORM],…:]KEY=VALUE")]
+    pub annotation: Vec<String>,
+    /// Write the digests of what was built as JSON
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Write the image's identity
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+    /// Say nothing but the image's identity and what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+}
