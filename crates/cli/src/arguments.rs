@@ -4,6 +4,7 @@ mod build_output;
 mod checks;
 mod copy;
 mod registry;
+mod registry_serve;
 mod transfer;
 
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use minato_sync::Application;
 pub use build_output::BuildOutputArguments;
 pub use checks::CallArguments;
 pub use copy::CopyArguments;
-pub use registry::{RegistryArguments, RegistryVerb, ServeArguments};
+pub use registry::{RegistryArguments, RegistryVerb};
+pub use registry_serve::{AccessArguments, ServeArguments, TlsArguments};
 pub use transfer::PushArguments;
 
 /// From a Git repository to healthy containers.

@@ -1,9 +1,8 @@
 //! The command line of `minato registry`.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
+
+use super::ServeArguments;
 
 #[derive(Debug, Args)]
 pub struct RegistryArguments {
@@ -17,14 +16,4 @@ pub struct RegistryArguments {
 pub enum RegistryVerb {
     /// Serve a registry: the OCI distribution API over a folder
     Serve(ServeArguments),
-}
-
-#[derive(Debug, Args)]
-pub struct ServeArguments {
-    /// Address to listen on; port 0 is any free one
-    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
-    /// Folder that everything is kept in [default: registry, in the data folder]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
 }

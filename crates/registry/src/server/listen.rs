@@ -9,13 +9,16 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::handle::Service;
-use super::{Options, StorageError};
+use super::tls::acceptor;
+use super::{AccessError, Options, StorageError, TlsError};
 
 /// How long requests that run may go on when the server is told to end.
 const END_TIME: Duration = Duration::from_secs(10);
@@ -23,11 +26,11 @@ const END_TIME: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A registry that listens.
-#[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     service: Arc<Service>,
+    tls: Option<TlsAcceptor>,
 }
 
 /// A registry that serves on the runtime that it was started on. It ends when this is dropped.
@@ -52,6 +55,18 @@ pub enum ListenError {
     /// The folder can't be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Users or keys can't be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// Certificate and key can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Other machines would reach what nothing protects.
+    #[error(
+        "{0} can be reached from other machines: name users (--htpasswd) and a certificate (--tls-cert, --tls-key), or \
+         say --insecure-listen where something else protects it"
+    )]
+    Exposed(SocketAddr),
 }
 
 impl Server {
@@ -61,10 +76,16 @@ impl Server {
     /// When the address or the folder can't be had.
     pub async fn bind(address: SocketAddr, options: Options) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Address { address, source };
+        let tls = options.tls.as_ref().map(acceptor).transpose()?;
+        let insecure = options.insecure;
         let service = Arc::new(Service::open(options)?);
+        let is_protected = tls.is_some() && !service.is_open();
+        if !address.ip().is_loopback() && !is_protected && !insecure {
+            return Err(ListenError::Exposed(address));
+        }
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, service })
+        Ok(Self { listener, address, service, tls })
     }
 
     /// Where it listens.
@@ -102,9 +123,9 @@ impl Server {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            let (service, watcher) = (Arc::clone(&self.service), graceful.watcher());
+            let (service, watcher, tls) = (Arc::clone(&self.service), graceful.watcher(), self.tls.clone());
             tokio::spawn(async move {
-                serve(service, stream, watcher).await;
+                welcome(service, stream, watcher, tls).await;
                 drop(slot);
             });
         }
@@ -132,9 +153,27 @@ impl Drop for Running {
     }
 }
 
-async fn serve(service: Arc<Service>, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+async fn welcome(service: Arc<Service>, stream: TcpStream, watcher: Watcher, tls: Option<TlsAcceptor>) {
     // Small answers go at once; it is no loss where that can't be had.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return serve(service, stream, watcher).await };
+    let patience = service.limits().stall;
+    if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
+        serve(service, stream, watcher).await;
+    }
+}
+
+async fn serve(
+    service: Arc<Service>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    watcher: Watcher,
+) {
     let patience = service.limits().stall;
     let answer = service_fn(move |request| {
         let service = Arc::clone(&service);

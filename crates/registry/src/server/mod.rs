@@ -10,14 +10,17 @@
 //! was pushed to or mounted in. Uploads survive connections, processes and restarts. Nothing here prints: what an
 //! operator should know goes to [`Options::log`]. No type of the HTTP stack is in this module's interface.
 
+mod access;
 mod answer;
 mod content;
 mod document;
 mod handle;
 mod listen;
 mod name;
+mod pattern;
 mod route;
 mod storage;
+mod tls;
 mod upkeep;
 
 use std::fmt;
@@ -25,14 +28,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access::{AccessError, AccessOptions, Action, Issuer, KeyError, PasswordError, Rule, User};
 pub use listen::{ListenError, Running, Server};
+pub use pattern::{Pattern, PatternError};
 pub use storage::{Collected, StorageError};
+pub use tls::{TlsError, TlsFiles};
 
 /// Settings of a [`Server`].
 #[derive(Clone)]
 pub struct Options {
     /// The folder that everything is kept in.
     pub folder: PathBuf,
+    /// Who may do what.
+    pub access: AccessOptions,
+    /// Certificate and key to speak TLS with.
+    pub tls: Option<TlsFiles>,
+    /// Listen for other machines even when everybody may do everything, or passwords and content go unencrypted.
+    pub insecure: bool,
     /// What a request may ask for.
     pub limits: Limits,
     /// How garbage is collected beside everything else.
@@ -75,6 +87,9 @@ impl Options {
     pub fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
+            access: AccessOptions::default(),
+            tls: None,
+            insecure: false,
             limits: Limits::default(),
             upkeep: Upkeep::default(),
             log: Log::new(|_| {}),

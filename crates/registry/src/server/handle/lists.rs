@@ -6,6 +6,7 @@ use minato_oci::media_type;
 use serde_json::json;
 
 use super::{Service, blocking};
+use crate::server::access::{Action, Caller, Need};
 use crate::server::answer::{Answer, Refusal, with_json};
 use crate::server::content::ContentDigest;
 use crate::server::name::RepositoryName;
@@ -17,18 +18,24 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 const PAGE_LIMIT: usize = 10_000;
 
 impl Service {
-    pub(super) async fn catalog(&self, page: Page) -> Result<Answer, Refusal> {
+    pub(super) async fn catalog(&self, page: Page, caller: Caller) -> Result<Answer, Refusal> {
         let storage = self.storage.clone();
         let names = blocking(move || {
             let mut names = Vec::new();
             for name in storage.repositories()? {
                 if storage.repository(&name).has_manifests()? {
-                    names.push(name.to_string());
+                    names.push(name);
                 }
             }
             Ok(names)
         })
         .await?;
+        // Whose token says that all may be listed is not asked for each of them.
+        let by_token = matches!(caller, Caller::Token(_));
+        let may_see = |name: &RepositoryName| {
+            by_token || self.access.allows(&caller, &Need::Repository(name.clone(), Action::Pull))
+        };
+        let names = names.iter().filter(|name| may_see(name)).map(ToString::to_string).collect();
         let (names, next) = cut(names, &page, "/v2/_catalog");
         Ok(with_json(next, &json!({ "repositories": names })))
     }

@@ -3,23 +3,28 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod permission;
+mod tokens;
 mod uploads;
 
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderName, IF_NONE_MATCH};
+use http::header::{HOST, HeaderName, IF_NONE_MATCH};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use permission::needs;
+
+use super::access::Access;
 use super::answer::{Answer, Refusal, empty};
 use super::name::RepositoryName;
 use super::route::{Route, route};
 use super::storage::{Repository, Storage, StorageError};
 use super::upkeep::keep_up;
-use super::{Limits, Log, Options, Upkeep};
+use super::{Limits, ListenError, Log, Options, Upkeep};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -28,15 +33,23 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 #[derive(Debug)]
 pub(crate) struct Service {
     storage: Storage,
+    access: Access,
     limits: Limits,
     upkeep: Upkeep,
     log: Log,
 }
 
 impl Service {
-    pub(crate) fn open(options: Options) -> Result<Self, StorageError> {
+    pub(crate) fn open(options: Options) -> Result<Self, ListenError> {
         let storage = Storage::open(&options.folder)?;
-        Ok(Self { storage, limits: options.limits, upkeep: options.upkeep, log: options.log })
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
+        let access = Access::open(options.access, &options.folder, scheme)?;
+        Ok(Self { storage, access, limits: options.limits, upkeep: options.upkeep, log: options.log })
+    }
+
+    /// Whether everybody may do everything.
+    pub(crate) fn is_open(&self) -> bool {
+        self.access.is_open()
     }
 
     /// What is to be done beside requests, for ever.
@@ -63,22 +76,28 @@ impl Service {
     }
 
     async fn try_answer(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        // HTTP/2 has the host in another place.
+        if let Some(host) = head.uri.authority().and_then(|authority| authority.as_str().parse().ok()) {
+            head.headers.insert(HOST, host);
+        }
         let route = route(&head.method, head.uri.path(), head.uri.query().unwrap_or_default())?;
         let body = Received { body, patience: self.limits.stall };
+        if route == Route::Token {
+            return self.token(&head, body).await;
+        }
+        let caller = self.access.caller(&head.headers).await?;
+        self.access.permit(&caller, &needs(&route), &head.headers)?;
         match route {
-            Route::Base => Ok(empty(StatusCode::OK, Vec::new())),
-            Route::Token => {
-                Err(Refusal::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "no token is needed here"))
-            }
-            Route::Catalog(page) => self.catalog(page).await,
+            Route::Base | Route::Token => Ok(empty(StatusCode::OK, Vec::new())),
+            Route::Catalog(page) => self.catalog(page, caller).await,
             Route::Tags(name, page) => self.tags(name, page).await,
             Route::Referrers(name, subject, kind) => self.referrers(name, subject, kind).await,
             Route::Manifest(name, named, action) => {
                 self.manifest(name, named, action, &head.headers, body).await
             }
             Route::Blob(name, digest, action) => self.blob(name, digest, action, &head.headers).await,
-            Route::StartUpload(name, start) => self.start_upload(name, start, body).await,
+            Route::StartUpload(name, start) => self.start_upload(name, start, caller, body).await,
             Route::Upload(name, id, action) => self.upload(name, id, action, &head.headers, body).await,
         }
     }

@@ -6,6 +6,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::task::JoinHandle;
 
 use super::{CONTENT_DIGEST, Received, Service, blocking};
+use crate::server::access::{Action, Caller, Need};
 use crate::server::answer::{Answer, Refusal, empty};
 use crate::server::content::ContentDigest;
 use crate::server::name::RepositoryName;
@@ -21,13 +22,14 @@ impl Service {
         &self,
         name: RepositoryName,
         start: Start,
+        caller: Caller,
         body: Received,
     ) -> Result<Answer, Refusal> {
         let repository = self.repository(&name);
         match start {
             Start::Session => self.open_session(repository, &name).await,
             Start::Mount(digest, from) => {
-                if self.mount(&repository, &digest, from).await? {
+                if self.mount(&repository, &digest, from, &caller).await? {
                     return Ok(created(&name, &digest));
                 }
                 self.open_session(repository, &name).await
@@ -84,20 +86,38 @@ impl Service {
         Ok(session(StatusCode::ACCEPTED, name, &id, 0))
     }
 
-    /// A blob that is here already is not sent again; tells whether it is.
+    /// A blob that is here already is not sent again; tells whether it is. What the caller may not read is not here.
     async fn mount(
         &self,
         to: &Repository,
         digest: &ContentDigest,
         from: Option<RepositoryName>,
+        caller: &Caller,
     ) -> Result<bool, Refusal> {
-        let (to, digest) = (to.clone(), digest.clone());
-        let from = from.map(|from| self.repository(&from));
-        blocking(move || match from {
-            Some(from) => to.mount(&digest, &from),
-            None => to.mount_from_anywhere(&digest),
-        })
-        .await
+        let may_read =
+            |name: &RepositoryName| self.access.allows(caller, &Need::Repository(name.clone(), Action::Pull));
+        let (to, digest, storage) = (to.clone(), digest.clone(), self.storage.clone());
+        match from {
+            Some(from) if may_read(&from) => {
+                blocking(move || to.mount(&digest, &storage.repository(&from))).await
+            }
+            Some(_) => Ok(false),
+            None if self.access.is_open() => blocking(move || to.mount_from_anywhere(&digest)).await,
+            None => {
+                let of_blocking = storage.clone();
+                let names = blocking(move || of_blocking.repositories()).await?;
+                let readable: Vec<_> = names.into_iter().filter(may_read).collect();
+                blocking(move || {
+                    for name in readable {
+                        if to.mount(&digest, &storage.repository(&name))? {
+                            return Ok(true);
+                        }
+                    }
+                    Ok(false)
+                })
+                .await
+            }
+        }
     }
 
     async fn append(

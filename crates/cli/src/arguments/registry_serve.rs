@@ -1,0 +1,49 @@
+//! The command line of `minato registry serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Address to listen on; port 0 is any free one
+    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Folder that everything is kept in [default: registry, in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: AccessArguments,
+    #[command(flatten)]
+    pub tls: TlsArguments,
+    /// Listen for other machines without users or without TLS
+    #[arg(long)]
+    pub insecure_listen: bool,
+}
+
+/// Who may do what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access")]
+pub struct AccessArguments {
+    /// Users and their passwords, as `htpasswd -B` writes them; without it everybody may do everything
+    #[arg(long, value_name = "FILE")]
+    pub htpasswd: Option<PathBuf>,
+    /// Let everybody pull
+    #[arg(long)]
+    pub anonymous_pull: bool,
+    /// Let clients change their password for a token that says what they may do
+    #[arg(long, requires = "htpasswd")]
+    pub tokens: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsArguments {
+    /// Certificate (PEM) with its chain
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+}
