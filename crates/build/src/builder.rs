@@ -11,6 +11,7 @@ use minato_resource::Diagnostic;
 
 use crate::base_images::BaseImages;
 use crate::bases::Bases;
+use crate::cache_exchange::UsedCache;
 use crate::error::BuildError;
 use crate::executor::{Cancelled, Executor};
 use crate::layer::LayerTimes;
@@ -18,7 +19,7 @@ use crate::lower::{GlobalScope, Lowering, StageState, lower};
 use crate::place::Source;
 use crate::progress::Progress;
 use crate::request::Request;
-use crate::solve::{SolvedStage, Solver, StageInput, StepCache, StepReport};
+use crate::solve::{Asked, SolvedStage, Solver, StageInput, StepCache, StepReport};
 use crate::stages::{Base, Stages, select};
 use crate::tree::{Context, StatCache};
 
@@ -45,6 +46,8 @@ pub struct Built {
     pub image: Image,
     /// Every step of every stage that was needed, in order of the file.
     pub steps: Vec<StepReport>,
+    /// What it asked of the cache, for an export of it.
+    pub used_cache: UsedCache,
 }
 
 impl Builder<'_> {
@@ -78,13 +81,13 @@ impl Builder<'_> {
         let lowering =
             Lowering { dockerfile: &dockerfile, source: &source, global: &global, created: &created };
         let inputs = lower_all(&lowering, &stages, &found)?;
-        let solved = self.solve(request, &source, &context, &global, &found, &inputs)?;
+        let (solved, used_cache) = self.solve(request, &source, &context, &global, &found, &inputs)?;
         let steps = solved.values().flat_map(|stage| stage.reports.clone()).collect();
         let target = inputs.get(&stages.target).map(|input| input.lowered.config.clone()).unwrap_or_default();
         let layers = solved.get(&stages.target).map(|stage| stage.layers.clone()).unwrap_or_default();
         let config = finish_config(target, &layers, request, &created);
         let image = self.store.save_image(&config)?;
-        Ok(Built { image, steps })
+        Ok(Built { image, steps, used_cache })
     }
 
     fn solve(
@@ -95,7 +98,7 @@ impl Builder<'_> {
         global: &GlobalScope,
         found: &BaseImages,
         inputs: &BTreeMap<usize, StageInput<'_>>,
-    ) -> Result<BTreeMap<usize, Arc<SolvedStage>>, BuildError> {
+    ) -> Result<(BTreeMap<usize, Arc<SolvedStage>>, UsedCache), BuildError> {
         let stat_cache = StatCache::open(self.stat_cache_place(request));
         let solver = Solver {
             store: self.store,
@@ -106,6 +109,7 @@ impl Builder<'_> {
             progress: self.progress,
             cancelled: &self.cancelled.inner(),
             cache: self.cache,
+            asked: Asked::default(),
             of_context: Mutex::default(),
             request,
             source,
@@ -119,7 +123,8 @@ impl Builder<'_> {
         if let Err(error) = stat_cache.save() {
             self.progress.warning(&format!("build cache: {error}"));
         }
-        solved
+        let solved = solved?;
+        Ok((solved, solver.asked.into_used()))
     }
 
     fn parse(&self, request: &Request) -> Result<Dockerfile, BuildError> {

@@ -19,6 +19,7 @@
 mod base_images;
 mod bases;
 mod builder;
+pub mod cache_exchange;
 mod copy;
 mod error;
 mod executor;

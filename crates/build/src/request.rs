@@ -8,6 +8,8 @@ use std::sync::Arc;
 use minato_oci::Platform;
 use minato_resource::SourceFile;
 
+use crate::cache_exchange::ImportedCache;
+
 /// One build: a Dockerfile, the folder it copies from, and what the command line says.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -40,6 +42,8 @@ pub struct Request {
     pub secrets: BTreeMap<String, Secret>,
     /// Sockets of SSH agents that `RUN --mount=type=ssh` may ask for, by id.
     pub agents: BTreeMap<String, PathBuf>,
+    /// Caches of other machines, asked in this order for what this machine's does not know.
+    pub cache_imports: Vec<ImportedCache>,
 }
 
 impl Request {
@@ -60,6 +64,7 @@ impl Request {
             pass_through: PassThrough::default(),
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
+            cache_imports: Vec::new(),
         }
     }
 }

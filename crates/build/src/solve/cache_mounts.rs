@@ -38,6 +38,11 @@ impl<'a> CacheMounts<'a> {
         Self { folder: cache.join("mounts"), cancelled }
     }
 
+    /// What a folder is called.
+    pub(super) fn name(identity: &str) -> String {
+        Digest::sha256(identity.as_bytes()).hex()
+    }
+
     /// The folder of an identity, which `fill` makes the first time. Waits for others as `sharing` says.
     pub(super) fn open(
         &self,
@@ -46,7 +51,7 @@ impl<'a> CacheMounts<'a> {
         fill: impl Fn(&Path) -> Result<(), StepError>,
     ) -> Result<CacheMount, StepError> {
         fs::create_dir_all(&self.folder).map_err(StepError::Cache)?;
-        let name = Digest::sha256(identity.as_bytes()).hex().to_owned();
+        let name = Self::name(identity);
         if sharing != MountSharing::Private {
             return self.lock(&name, sharing, &fill);
         }

@@ -8,6 +8,7 @@ mod cache;
 mod cache_mounts;
 mod copy;
 mod key;
+mod known;
 mod mounts;
 mod run;
 mod stage;
@@ -16,5 +17,6 @@ mod times;
 
 pub(crate) use cache::StepCache;
 pub(crate) use key::{Key, KeyBuilder};
+pub(crate) use known::Asked;
 pub use stage::StepReport;
 pub(crate) use stage::{SolvedStage, Solver, StageInput};

@@ -118,10 +118,21 @@ impl Solver<'_> {
         }
         let caches = CacheMounts::new(self.cache, self.cancelled);
         for (identity, (sharing, permissions, origin)) in wanted {
-            let cache = caches.open(&identity, sharing, |new| begin_cache(new, permissions, origin))?;
+            let name = CacheMounts::name(&identity);
+            let given = |new: &Path| self.begin_with_imported(&name, new);
+            let fill = |new: &Path| begin_cache(new, permissions, origin, &given);
+            let cache = caches.open(&identity, sharing, fill)?;
+            self.asked.mount(name.clone(), &cache.path);
             mounted.caches.insert(identity, cache);
         }
         Ok(())
+    }
+
+    /// Copies what another machine's cache has for the mount `name`; tells whether it has anything.
+    fn begin_with_imported(&self, name: &str, new: &Path) -> Result<bool, StepError> {
+        let Some(layer) = self.mount_elsewhere(name)? else { return Ok(false) };
+        copy_tree(&snapshot_of(&[layer]), Path::new(""), new)?;
+        Ok(true)
     }
 
     fn mount(
@@ -270,9 +281,16 @@ fn identity(id: &str, permissions: Permissions, origin: Option<&Origin>) -> Stri
     format!("{id}\n{uid}:{gid} {mode:o}\n{origin}")
 }
 
-fn begin_cache(new: &Path, permissions: Permissions, origin: Option<&Origin>) -> Result<(), StepError> {
+/// What a cache mount holds the first time: what `given` copies, else what its `from=` says, else nothing.
+fn begin_cache(
+    new: &Path,
+    permissions: Permissions,
+    origin: Option<&Origin>,
+    given: &dyn Fn(&Path) -> Result<bool, StepError>,
+) -> Result<(), StepError> {
     let io = |error: rustix::io::Errno| StepError::Cache(error.into());
-    match origin {
+    let is_given = given(new)?;
+    match origin.filter(|_| !is_given) {
         Some(origin) => {
             let path = normalise(&origin.path);
             copy_tree(&snapshot_of(&origin.layers), &path, new)?;

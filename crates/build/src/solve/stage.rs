@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use minato_oci::{Digest, Layer, Platform, Reference, Store};
+use minato_oci::{Layer, Platform, Reference, Store};
 use minato_resource::Span;
 
+use super::StepCache;
 use super::copy::CopySource;
-use super::{Key, StepCache};
+use super::known::Asked;
 use crate::error::{BuildError, StepError};
 use crate::executor::{Cancelled, Executor};
 use crate::layer::LayerTimes;
@@ -31,6 +32,7 @@ pub(crate) struct Solver<'a> {
     pub(crate) cancelled: &'a Cancelled,
     /// The builder's folder.
     pub(crate) cache: &'a Path,
+    pub(crate) asked: Asked,
     /// The places of layers that were made of the context.
     pub(crate) of_context: Mutex<BTreeSet<PathBuf>>,
     pub(crate) request: &'a Request,
@@ -258,21 +260,6 @@ impl Solver<'_> {
 
     pub(super) fn is_of_context(&self, place: &Path) -> bool {
         self.of_context.lock().unwrap_or_else(PoisonError::into_inner).contains(place)
-    }
-
-    /// The layer that a key stands for, when the build may use it and the store still has it.
-    pub(super) fn known(&self, key: &Key) -> Result<Option<Layer>, StepError> {
-        if self.request.no_cache {
-            return Ok(None);
-        }
-        match self.steps.get(key) {
-            Some(diff_id) => Ok(self.store.layer(&diff_id)?),
-            None => Ok(None),
-        }
-    }
-
-    pub(super) fn remember(&self, key: &Key, diff_id: &Digest) -> Result<(), StepError> {
-        self.steps.put(key, diff_id).map_err(StepError::Cache)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Layers as others get them: compressed blobs, made once.
 
 use std::io::{self, BufWriter, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::layers::Tee;
 use super::{Layer, LayerError, Store, StoreError, failed, files};
-use crate::layer::{Compression, Encoding, EncodingWriter};
-use crate::{Descriptor, Digest, media_type};
+use crate::layer::{Compression, Encoding, EncodingWriter, write_tar};
+use crate::{Descriptor, Digest, Digester, media_type};
 
 const VERSION: u32 = 1;
 const BUFFER: usize = 256 << 10;
@@ -88,6 +89,21 @@ impl Store {
         let record = ExportRecord { version: VERSION, digest, size };
         self.write_json(&self.export_path(layer, encoding), &record)?;
         Ok(Descriptor::new(media_type_of(encoding.compression()), digest, size))
+    }
+
+    /// Makes a folder that is no layer of this store a blob in a layer's form; gives its uncompressed digest, too.
+    ///
+    /// # Errors
+    /// When the folder can't be read, or changes meanwhile, or the blob can't be written.
+    pub fn pack_tree(&self, tree: &Path, encoding: Encoding) -> Result<(Digest, Descriptor), LayerError> {
+        let blob = BufWriter::with_capacity(BUFFER, self.ingest(None, u64::MAX)?);
+        let tee = Tee { out: EncodingWriter::new(encoding, blob), digester: Digester::default() };
+        let Tee { out, digester } = write_tar(tree, tee)?;
+        let blob = out.finish().map_err(LayerError::Read)?;
+        let blob = blob.into_inner().map_err(|error| LayerError::Read(error.into_error()))?;
+        let size = blob.written();
+        let kind = media_type_of(encoding.compression());
+        Ok((digester.finish().0, Descriptor::new(kind, blob.commit()?, size)))
     }
 
     /// The blob that the layer was unpacked from, where it is still there.

@@ -233,9 +233,9 @@ impl<R: Read> Read for Kept<'_, R> {
 }
 
 /// Hashes what is written.
-struct Tee<W> {
-    out: W,
-    digester: Digester,
+pub(super) struct Tee<W> {
+    pub(super) out: W,
+    pub(super) digester: Digester,
 }
 
 impl<W: Write> Write for Tee<W> {
