@@ -49,13 +49,25 @@ fn main() -> ExitCode {
 
 fn start(printer: &Printer, arguments: Arguments) -> Result<(), Failure> {
     let machine = Machine::new(&arguments.machine)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = threads(&arguments.verb).enable_all().build()?;
     let ends_itself = arguments.verb.ends_itself();
     let work = run(&machine, printer, arguments.verb);
     let result = if ends_itself { runtime.block_on(work) } else { runtime.block_on(until_interrupted(work)) };
     // Threads that still read a registry must not hold up the end.
     runtime.shutdown_background();
     result
+}
+
+/// A verb that only reads files has ended before threads would have started.
+fn threads(verb: &Verb) -> tokio::runtime::Builder {
+    match verb {
+        Verb::Check(_) | Verb::Render(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => {
+            let mut threads = tokio::runtime::Builder::new_multi_thread();
+            threads.worker_threads(2);
+            threads
+        }
+    }
 }
 
 /// Ctrl-C ends a verb wherever it is, unless the verb takes it as its own end. What was begun is finished or cleaned by
