@@ -3,18 +3,20 @@
 mod build_output;
 mod checks;
 mod copy;
+mod deferred;
 mod registry;
 mod registry_serve;
 mod transfer;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use minato_sync::Application;
 
 pub use build_output::BuildOutputArguments;
 pub use checks::CallArguments;
 pub use copy::CopyArguments;
+use deferred::verbs;
 pub use registry::{RegistryArguments, RegistryVerb};
 pub use registry_serve::{AccessArguments, ServeArguments, TlsArguments};
 pub use transfer::PushArguments;
@@ -60,8 +62,9 @@ pub struct MachineArguments {
     pub insecure: bool,
 }
 
+verbs! {
 /// What to do. One file per verb under `verb/`.
-#[derive(Debug, Subcommand)]
+#[derive(Debug)]
 pub enum Verb {
     /// Check, build and run a repository on this machine
     Up(UpArguments),
@@ -95,6 +98,7 @@ pub enum Verb {
     Delete(DeleteArguments),
     /// Serve a registry of one's own
     Registry(RegistryArguments),
+}
 }
 
 impl Verb {
