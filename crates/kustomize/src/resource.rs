@@ -92,7 +92,8 @@ impl Resource {
 
     /// True when Kustomize has written notes of its own among the annotations by now, so that there are annotations.
     pub(crate) fn has_notes(&self) -> bool {
-        !self.previous.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty() || self.needs_hash
+        let named = !self.previous.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty();
+        named || self.needs_hash || self.origin.is_some()
     }
 
     /// Kind and name as they were written, before any transformation.
