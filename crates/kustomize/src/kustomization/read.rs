@@ -5,12 +5,12 @@ use std::sync::Arc;
 use minato_resource::document::{Data, Dialect, Node};
 use minato_resource::{Diagnostic, SourceFile, Span};
 
+use super::changes::{patch, read_image, read_labels, replica};
 use super::fields::*;
-use crate::configuration::field_specs;
+use super::generators::{generator_options, read_sources};
+use super::output::{build_metadata, sort_options};
+use super::replacements::{read_replacements, var};
 use crate::decode::{Decoder, Spanned};
-use crate::identity::{Gvk, IdSelector};
-use crate::order::KindOrder;
-use crate::resource::Behaviour;
 
 const FIELDS: [&str; 35] = [
     "apiVersion",
@@ -238,12 +238,14 @@ fn kind(decoder: &mut Decoder<'_>, node: &Node) -> Kind {
 }
 
 /// The same reader for a value with its place.
-fn spanned<T>(read: fn(&mut Decoder<'_>, &Node) -> T) -> impl Fn(&mut Decoder<'_>, &Node) -> Spanned<T> {
+pub(super) fn spanned<T>(
+    read: fn(&mut Decoder<'_>, &Node) -> T,
+) -> impl Fn(&mut Decoder<'_>, &Node) -> Spanned<T> {
     move |decoder, node| Spanned { value: read(decoder, node), span: place_of(node) }
 }
 
 /// What is underlined for a directive: its first key, or the whole when it has none.
-fn place_of(node: &Node) -> Span {
+pub(super) fn place_of(node: &Node) -> Span {
     node.entries()
         .first()
         .map_or(node.span, |entry| entry.key_span.to(Span::new(entry.key_span.start, entry.key_span.end)))
@@ -262,293 +264,4 @@ fn open_api(decoder: &mut Decoder<'_>, node: &Node) -> OpenApi {
         decoder.wrong_type(node, "expected a mapping");
     }
     open_api
-}
-
-/// An entry of `configMapGenerator` or `secretGenerator`.
-pub(crate) fn read_sources(decoder: &mut Decoder<'_>, node: &Node) -> Generator {
-    const KNOWN: [&str; 9] =
-        ["name", "namespace", "behavior", "literals", "files", "envs", "env", "options", "type"];
-    let mut generator = Generator::default();
-    let mut env = None;
-    for (name, node) in decoder.fields(node, "a generator", &KNOWN) {
-        match name {
-            "name" => generator.name = decoder.text(node),
-            "namespace" => generator.namespace = decoder.text(node),
-            "behavior" => generator.behaviour = behaviour(&decoder.text(node)),
-            "literals" => generator.literals = decoder.texts(node),
-            "files" => generator.files = decoder.texts(node),
-            "envs" => generator.envs = decoder.texts(node),
-            "env" => env = Some(decoder.spanned_text(node)).filter(|env| !env.value.is_empty()),
-            "options" => generator.options = generator_options(decoder, node),
-            _ => generator.secret_type = decoder.text(node),
-        }
-    }
-    generator.envs.extend(env);
-    generator
-}
-
-fn behaviour(text: &str) -> Behaviour {
-    match text {
-        "replace" => Behaviour::Replace,
-        "merge" => Behaviour::Merge,
-        _ => Behaviour::Create,
-    }
-}
-
-fn generator_options(decoder: &mut Decoder<'_>, node: &Node) -> GeneratorOptions {
-    const KNOWN: [&str; 4] = ["labels", "annotations", "disableNameSuffixHash", "immutable"];
-    let mut options = GeneratorOptions::default();
-    for (name, node) in decoder.fields(node, "generator options", &KNOWN) {
-        match name {
-            "labels" => options.labels = decoder.text_map(node),
-            "annotations" => options.annotations = decoder.text_map(node),
-            "disableNameSuffixHash" => options.disable_name_suffix_hash = decoder.boolean(node),
-            _ => options.immutable = decoder.boolean(node),
-        }
-    }
-    options
-}
-
-/// An entry of `labels`.
-fn read_labels(decoder: &mut Decoder<'_>, node: &Node) -> Labels {
-    const KNOWN: [&str; 4] = ["pairs", "includeSelectors", "includeTemplates", "fields"];
-    let mut labels = Labels::default();
-    for (name, node) in decoder.fields(node, "an entry of `labels`", &KNOWN) {
-        match name {
-            "pairs" => labels.pairs = decoder.text_map(node),
-            "includeSelectors" => labels.include_selectors = decoder.boolean(node),
-            "includeTemplates" => labels.include_templates = decoder.boolean(node),
-            _ => labels.fields = field_specs(decoder, node),
-        }
-    }
-    labels
-}
-
-fn patch(decoder: &mut Decoder<'_>, node: &Node) -> Patch {
-    let mut patch = Patch::default();
-    for (name, node) in decoder.fields(node, "a patch", &["path", "patch", "target", "options"]) {
-        match name {
-            "path" => patch.path = Some(decoder.spanned_text(node)).filter(|path| !path.value.is_empty()),
-            "patch" => patch.text = Some(decoder.spanned_text(node)),
-            "target" if node.is_null() => {}
-            "target" => {
-                patch.target =
-                    Some(Spanned { value: read_patch_target(decoder, node), span: place_of(node) });
-            }
-            _ => {
-                for (option, value) in decoder.boolean_map(node) {
-                    patch.allow_name_change |= option == "allowNameChange" && value;
-                    patch.allow_kind_change |= option == "allowKindChange" && value;
-                }
-            }
-        }
-    }
-    patch
-}
-
-/// `target` of a patch, `select` and `reject` of a replacement.
-pub(crate) fn read_patch_target(decoder: &mut Decoder<'_>, node: &Node) -> Selector {
-    const KNOWN: [&str; 7] =
-        ["group", "version", "kind", "name", "namespace", "annotationSelector", "labelSelector"];
-    let mut selector = Selector::default();
-    for (name, node) in decoder.fields(node, "a selector", &KNOWN) {
-        let text = decoder.text(node);
-        match name {
-            "annotationSelector" => selector.annotations = text,
-            "labelSelector" => selector.labels = text,
-            _ => id_part(&mut selector.id, name, text),
-        }
-    }
-    selector
-}
-
-fn id_part(id: &mut IdSelector, name: &str, text: String) {
-    match name {
-        "group" => id.gvk.group = text,
-        "version" => id.gvk.version = text,
-        "kind" => id.gvk.kind = text,
-        "name" => id.name = text,
-        _ => id.namespace = text,
-    }
-}
-
-/// An entry of `images`.
-pub(crate) fn read_image(decoder: &mut Decoder<'_>, node: &Node) -> Image {
-    let mut image = Image::default();
-    let known = ["name", "newName", "newTag", "tagSuffix", "digest"];
-    for (name, node) in decoder.fields(node, "an image", &known) {
-        let text = decoder.text(node);
-        match name {
-            "name" => image.name = text,
-            "newName" => image.new_name = text,
-            "newTag" => image.new_tag = text,
-            "tagSuffix" => image.tag_suffix = text,
-            _ => image.digest = text,
-        }
-    }
-    image
-}
-
-fn replica(decoder: &mut Decoder<'_>, node: &Node) -> Replica {
-    let mut replica = Replica::default();
-    for (name, node) in decoder.fields(node, "an entry of `replicas`", &["name", "count"]) {
-        match name {
-            "name" => replica.name = decoder.text(node),
-            _ => replica.count = decoder.integer(node),
-        }
-    }
-    replica
-}
-
-/// `replacements`, or the content of a file of them.
-pub(crate) fn read_replacements(decoder: &mut Decoder<'_>, node: &Node) -> Vec<Spanned<ReplacementEntry>> {
-    decoder.list(node, spanned(replacement))
-}
-
-fn replacement(decoder: &mut Decoder<'_>, node: &Node) -> ReplacementEntry {
-    let mut entry = ReplacementEntry::default();
-    for (name, node) in decoder.fields(node, "a replacement", &["path", "source", "targets"]) {
-        match name {
-            "path" => entry.path = Some(decoder.spanned_text(node)).filter(|path| !path.value.is_empty()),
-            _ if node.is_null() => {}
-            "source" => {
-                let source = source(decoder, node);
-                entry.replacement.source = Some(Spanned { value: source, span: place_of(node) });
-            }
-            _ => entry.replacement.targets = Some(decoder.list(node, spanned(target))),
-        }
-    }
-    entry
-}
-
-fn source(decoder: &mut Decoder<'_>, node: &Node) -> Source {
-    const KNOWN: [&str; 7] = ["group", "version", "kind", "name", "namespace", "fieldPath", "options"];
-    let mut source = Source::default();
-    for (name, node) in decoder.fields(node, "a replacement's source", &KNOWN) {
-        match name {
-            "fieldPath" => source.field_path = decoder.text(node),
-            "options" => source.options = field_options(decoder, node),
-            _ => id_part(&mut source.id, name, decoder.text(node)),
-        }
-    }
-    source
-}
-
-fn target(decoder: &mut Decoder<'_>, node: &Node) -> Target {
-    let mut target = Target::default();
-    let known = ["select", "reject", "fieldPaths", "options"];
-    for (name, node) in decoder.fields(node, "a replacement's target", &known) {
-        match name {
-            "select" if node.is_null() => {}
-            "select" => target.select = Some(read_patch_target(decoder, node)),
-            "reject" => target.reject = decoder.list(node, read_patch_target),
-            "fieldPaths" => target.field_paths = decoder.texts(node),
-            _ => target.options = field_options(decoder, node),
-        }
-    }
-    target
-}
-
-fn field_options(decoder: &mut Decoder<'_>, node: &Node) -> FieldOptions {
-    let mut options = FieldOptions::default();
-    for (name, node) in decoder.fields(node, "options", &["delimiter", "index", "encoding", "create"]) {
-        match name {
-            "delimiter" => options.delimiter = decoder.text(node),
-            "index" => options.index = decoder.integer(node),
-            "create" => options.create = decoder.boolean(node),
-            _ => drop(decoder.text(node)),
-        }
-    }
-    options
-}
-
-fn var(decoder: &mut Decoder<'_>, node: &Node) -> Var {
-    let mut var = Var { field_path: "metadata.name".to_owned(), ..Var::default() };
-    for (name, node) in decoder.fields(node, "a var", &["name", "objref", "fieldref"]) {
-        match name {
-            "name" => var.name = decoder.text(node),
-            "objref" => var.object = object_reference(decoder, node),
-            _ => {
-                for (_, node) in decoder.fields(node, "a var's fieldref", &["fieldPath"]) {
-                    var.field_path =
-                        Some(decoder.text(node)).filter(|path| !path.is_empty()).unwrap_or(var.field_path);
-                }
-            }
-        }
-    }
-    var
-}
-
-fn object_reference(decoder: &mut Decoder<'_>, node: &Node) -> IdSelector {
-    const KNOWN: [&str; 6] = ["apiVersion", "group", "version", "kind", "name", "namespace"];
-    let mut id = IdSelector::default();
-    let mut api_version = String::new();
-    for (name, node) in decoder.fields(node, "a var's objref", &KNOWN) {
-        match name {
-            "apiVersion" => api_version = decoder.text(node),
-            _ => id_part(&mut id, name, decoder.text(node)),
-        }
-    }
-    match api_version.matches('/').count() {
-        _ if api_version.is_empty() => {}
-        0 => id.gvk.version = api_version,
-        1 => id.gvk = Gvk::new(&api_version, &id.gvk.kind),
-        _ => {}
-    }
-    id
-}
-
-fn sort_options(decoder: &mut Decoder<'_>, node: &Node) -> Option<Spanned<SortOptions>> {
-    if node.is_null() {
-        return None;
-    }
-    let (mut order, mut legacy) = (Spanned { value: String::new(), span: node.span }, None);
-    for (name, node) in decoder.fields(node, "`sortOptions`", &["order", "legacySortOptions"]) {
-        match name {
-            "order" => order = decoder.spanned_text(node),
-            _ if node.is_null() => {}
-            _ => legacy = Some((kind_order(decoder, node), node.span)),
-        }
-    }
-    let span = order.span;
-    let refuse = |decoder: &mut Decoder<'_>, message: String| {
-        decoder.diagnostics.push(Diagnostic::error("sort-options", message, decoder.file, span));
-    };
-    match (order.value.as_str(), legacy) {
-        ("fifo", None) => Some(Spanned { value: SortOptions::Fifo, span }),
-        ("fifo", Some(_)) => {
-            refuse(decoder, "`legacySortOptions` need the order `legacy`".to_owned());
-            None
-        }
-        ("legacy", legacy) => {
-            let order = legacy.map_or_else(KindOrder::default, |(order, _)| order);
-            Some(Spanned { value: SortOptions::Legacy(order), span })
-        }
-        (other, _) => {
-            refuse(decoder, format!("`order` is `{other}`, and must be `fifo` or `legacy`"));
-            None
-        }
-    }
-}
-
-fn kind_order(decoder: &mut Decoder<'_>, node: &Node) -> KindOrder {
-    let mut order = KindOrder { first: Vec::new(), last: Vec::new() };
-    for (name, node) in decoder.fields(node, "`legacySortOptions`", &["orderFirst", "orderLast"]) {
-        match name {
-            "orderFirst" => order.first = decoder.plain_texts(node),
-            _ => order.last = decoder.plain_texts(node),
-        }
-    }
-    order
-}
-
-fn build_metadata(decoder: &mut Decoder<'_>, node: &Node) -> BuildMetadata {
-    let options = decoder.plain_texts(node);
-    let has = |wanted: &str| options.iter().any(|option| option == wanted);
-    BuildMetadata {
-        any: !options.is_empty(),
-        origins: has("originAnnotations"),
-        transformations: has("transformerAnnotations"),
-        managed_by: has("managedByLabel"),
-    }
 }
