@@ -3,6 +3,7 @@
 mod adapter;
 mod application;
 mod arguments;
+mod build_cache;
 mod build_checks;
 mod build_output;
 mod build_secrets;
@@ -12,6 +13,7 @@ mod engine;
 mod exit;
 #[cfg(feature = "failpoints")]
 mod fail_points;
+mod fields;
 mod findings;
 mod image_place;
 mod images;

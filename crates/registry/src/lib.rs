@@ -28,6 +28,7 @@ mod document;
 mod download;
 mod endpoint;
 mod failure;
+mod fetch;
 mod listing;
 mod meter;
 mod mirror;

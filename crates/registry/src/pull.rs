@@ -6,9 +6,9 @@ use minato_oci::{
 };
 
 use crate::client::Client;
-use crate::download::{self, Download};
 use crate::endpoint::Endpoint;
 use crate::failure::RequestError;
+use crate::fetch::LayerTransfer;
 use crate::progress::{Event, Progress};
 use crate::resolve::{ResolveError, Resolved};
 use crate::transport::Request;
@@ -153,41 +153,12 @@ impl Pull<'_> {
             return Ok(());
         }
         self.progress.event(Event::LayerStarted { layer: &layer.digest, size: layer.size });
-        let ask = async |endpoint: &Endpoint| self.layer_from(endpoint, layer, diff_id).await;
+        let (client, reference, store, progress) = (self.client, self.reference, self.store, self.progress);
+        let transfer = LayerTransfer { client, reference, store, progress };
+        let ask = async |endpoint: &Endpoint| transfer.layer_from(endpoint, layer, diff_id).await;
         self.client.ask_in_turn(self.reference, self.progress, ask).await?;
         self.progress.event(Event::LayerDone { layer: &layer.digest });
         Ok(())
-    }
-
-    /// Network here, disk and processor on a thread of their own; chunks in between.
-    async fn layer_from(
-        &self,
-        endpoint: &Endpoint,
-        layer: &Descriptor,
-        diff_id: &Digest,
-    ) -> Result<(), PullError> {
-        let (sender, received) = download::channel();
-        let download = Download {
-            transport: &self.client.transport,
-            endpoint,
-            repository: self.reference.repository(),
-            blob: layer,
-            progress: self.progress,
-        };
-        let (store, limits) = (self.store.clone(), self.client.limits);
-        let (descriptor, expected) = (layer.clone(), *diff_id);
-        let unpacking =
-            blocking(move || store.ingest_layer(received.blocking(), &descriptor, &expected, limits));
-        let (downloaded, unpacked) = tokio::join!(download.run(0, sender, None), unpacking);
-        // A broken download breaks the archive as well: it is the cause.
-        downloaded?;
-        let unpacked = unpacked?;
-        fail::fail_point!("registry.layer.done");
-        unpacked.map(drop).map_err(|source| PullError::Layer {
-            reference: Box::new(self.reference.clone()),
-            layer: layer.digest,
-            source: Box::new(source),
-        })
     }
 
     async fn save(&self, json: Vec<u8>, resolved: &Resolved) -> Result<Image, PullError> {

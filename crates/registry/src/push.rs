@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use minato_oci::export::{Document, Documents, Export, ExportError, ExportOptions};
+use minato_oci::export::{Document, Documents, Export, ExportError, ExportOptions, Packed};
 use minato_oci::layer::Encoding;
 use minato_oci::{Descriptor, Digest, Image, Layer, LayerError, Reference, Store, StoreError};
 use tokio::sync::Mutex;
@@ -109,6 +109,42 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Pushes documents that are no images, with their blobs, all of which the store has.
+    ///
+    /// # Errors
+    /// As [`Client::push`].
+    pub async fn push_packed(
+        &self,
+        packed: &Packed,
+        reference: &Reference,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Reference, PushError> {
+        if reference.digest().is_some() {
+            return Err(PushError::ToDigest(Box::new(reference.clone())));
+        }
+        let reference = reference.with_default_tag();
+        let endpoint = self.origin(&reference);
+        let scope = push_scope(reference.repository());
+        let destination = self.destination(&reference, &endpoint, &scope, progress);
+        let uploads = stream::iter(packed.descriptors()).map(|blob| upload(&destination, store, blob));
+        uploads.buffer_unordered(self.parallel).try_collect::<()>().await?;
+        let root = packed.root();
+        let tag = reference.tag().unwrap_or("latest");
+        destination.put_manifest(tag, &root.descriptor.media_type, root.bytes.clone()).await?;
+        Ok(reference.with_digest(root.descriptor.digest))
+    }
+}
+
+/// Sends a blob of the store unless it is there.
+async fn upload(destination: &Destination<'_>, store: &Store, blob: &Descriptor) -> Result<(), PushError> {
+    if !destination.has(blob).await? {
+        destination.upload(blob, None, &Content::File(store.blob_file(&blob.digest))).await?;
+    }
+    Ok(())
+}
+
 struct Push<'a> {
     export: &'a Export,
     store: &'a Store,
@@ -160,10 +196,7 @@ impl Push<'_> {
 
     async fn configs(&self) -> Result<(), PushError> {
         for config in self.export.configs() {
-            if !self.has(config).await? {
-                let content = Content::File(self.store.blob_file(&config.digest));
-                self.destination.upload(config, None, &content).await?;
-            }
+            upload(&self.destination, self.store, config).await?;
         }
         Ok(())
     }

@@ -25,6 +25,14 @@ pub struct BuildOutputArguments {
     /// Remark on the image's documents (repeatable)
     #[arg(long, value_name = "[LEVEL[PLATFORM],…:]KEY=VALUE")]
     pub annotation: Vec<String>,
+    /// Cache of another machine (repeatable): type=registry,ref=IMAGE (an image with an inline cache, too) or
+    /// type=local,src=DIR
+    #[arg(long, value_name = "CACHE")]
+    pub cache_from: Vec<String>,
+    /// Write the cache for other machines (repeatable): type=registry,ref=IMAGE, type=local,dest=DIR or type=inline
+    /// [,mode=min|max][,mounts=true][,compression=gzip|zstd|uncompressed][,ignore-error=true]
+    #[arg(long, value_name = "CACHE")]
+    pub cache_to: Vec<String>,
     /// Write the digests of what was built as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,

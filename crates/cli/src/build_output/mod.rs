@@ -5,7 +5,6 @@
 //! ```
 
 mod answer;
-mod fields;
 mod root_folder;
 mod write;
 
@@ -17,7 +16,8 @@ use minato_oci::layer::{Compression, Encoding};
 use minato_oci::{Platform, Reference};
 
 use crate::arguments::{BuildOutputArguments, Output};
-use fields::Fields;
+use crate::build_cache::{CacheFrom, CacheTo};
+use crate::fields::Fields;
 
 pub use answer::Answer;
 pub use write::Outlet;
@@ -29,6 +29,8 @@ pub struct BuildOutputs {
     pub format: Output,
     /// What is built for.
     pub platforms: Vec<Platform>,
+    pub cache_from: Vec<CacheFrom>,
+    pub cache_to: Vec<CacheTo>,
 }
 
 /// One `--output`.
@@ -87,7 +89,15 @@ impl BuildOutputs {
         if targets.iter().filter(to_stdout).count() > 1 {
             bail!("--output: only one of several outputs can go to standard output");
         }
-        Ok(Self { targets, format, platforms: platforms(arguments)? })
+        let cache_from = arguments.cache_from.iter().map(|text| CacheFrom::parse(text));
+        let cache_to = arguments.cache_to.iter().map(|text| CacheTo::parse(text));
+        Ok(Self {
+            targets,
+            format,
+            platforms: platforms(arguments)?,
+            cache_from: cache_from.collect::<anyhow::Result<_>>()?,
+            cache_to: cache_to.collect::<anyhow::Result<_>>()?,
+        })
     }
 
     /// Whether standard output belongs to an archive.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use minato_oci::export::Export;
+use minato_oci::export::{Annotation, Export};
 use minato_oci::layer::write_merged_tar;
 use minato_oci::layout::{self, ArchiveForm, Item};
 use minato_oci::{Image, Platform, Reference, Store};
@@ -27,6 +27,8 @@ pub struct Outlet<'a> {
     pub store: &'a Store,
     /// One for each platform.
     pub images: &'a [Image],
+    /// Remarks on every export.
+    pub annotations: &'a [Annotation],
     /// What `--tag` says.
     pub references: &'a [Reference],
 }
@@ -84,7 +86,9 @@ impl Outlet<'_> {
     }
 
     fn export(&self, target: &Target) -> anyhow::Result<Export> {
-        Ok(Export::plan(self.store, self.images, target.options.clone())?)
+        let mut options = target.options.clone();
+        options.annotations.extend_from_slice(self.annotations);
+        Ok(Export::plan(self.store, self.images, options)?)
     }
 
     async fn push(&self, target: &Target, answer: &mut Answer) -> Result<(), Failure> {

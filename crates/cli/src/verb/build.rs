@@ -10,6 +10,7 @@ use minato_resource::SourceFile;
 
 use crate::adapter::Registries;
 use crate::arguments::{BuildArguments, Output};
+use crate::build_cache;
 use crate::build_checks;
 use crate::build_output::{Answer, BuildOutputs, Outlet};
 use crate::exit::Failure;
@@ -32,10 +33,15 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &BuildArgument
         return build_checks::answer(printer, &store, &request, outputs.format);
     }
     build_checks::before(printer, &store, &request)?;
+    request.cache_imports =
+        build_cache::import(machine, &store, printer, &outputs.cache_from, &outputs.platforms).await?;
     let built = images::run_all(machine, &registries, &request, &outputs.platforms)?;
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
-    let outlet = Outlet { machine, printer, store: &store, images: &images, references: &references };
+    let annotations = build_cache::inline(&outputs.cache_to, &built);
+    let (images, annotations, references) = (&*images, &*annotations, &*references);
+    let outlet = Outlet { machine, printer, store: &store, images, annotations, references };
     let answer = outlet.write_all(&outputs).await?;
+    build_cache::export(machine, &store, printer, &outputs.cache_to, &built).await?;
     tell(&answer, &outputs, arguments)
 }
 

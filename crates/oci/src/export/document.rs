@@ -24,7 +24,7 @@ pub struct Documents {
 
 impl Document {
     /// The document that `value` is, in JSON.
-    pub(crate) fn of(media_type: &str, value: &impl Serialize) -> Self {
+    pub fn of(media_type: &str, value: &impl Serialize) -> Self {
         let bytes = serde_json::to_vec(value).expect("documents have string keys");
         Self::of_bytes(media_type, bytes)
     }

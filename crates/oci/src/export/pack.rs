@@ -83,6 +83,19 @@ impl Export {
 }
 
 impl Packed {
+    /// A document that is no image, and the blobs of the store that it names.
+    pub fn of_document(document: Document, blobs: Vec<Descriptor>) -> Self {
+        let documents = Documents { manifests: vec![document], index: None };
+        let blobs =
+            blobs.into_iter().map(|descriptor| Blob { descriptor, content: Content::Stored }).collect();
+        Self { documents, images: Vec::new(), layers: BTreeMap::new(), blobs }
+    }
+
+    /// Everything that its documents name.
+    pub fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
+        self.blobs.iter().map(|blob| &blob.descriptor)
+    }
+
     /// What a tag points at.
     pub fn root(&self) -> &Document {
         self.documents.root()

@@ -6,6 +6,7 @@
 //!  Export, packed ─► tar    (OCI layout, and what `docker load` takes in the same file where that is asked for)
 //! ```
 
+mod contents;
 mod read;
 mod source;
 mod write;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use contents::Contents;
 pub use read::{Loaded, Selection, read};
 pub use write::{ArchiveForm, Item, write_archive, write_folder};
 

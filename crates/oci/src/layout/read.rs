@@ -133,7 +133,7 @@ fn choice(source: &Source, index: &Index, reason: String) -> LayoutError {
     }
 }
 
-fn is_called(entry: &Descriptor, name: &str) -> bool {
+pub(super) fn is_called(entry: &Descriptor, name: &str) -> bool {
     let annotated = |key: &str| entry.annotations.get(key).map(String::as_str);
     let reference = name.parse::<Reference>().ok().map(|reference| reference.with_default_tag());
     let same_reference = reference.is_some() && reference == reference_of(entry);
@@ -212,7 +212,7 @@ fn describe(source: &Source, name: &str) -> Result<Descriptor, LayoutError> {
     Ok(Descriptor::new(media_type::LAYER, digest, size))
 }
 
-fn take_layer(
+pub(super) fn take_layer(
     store: &Store,
     content: Box<dyn Read>,
     layer: &Descriptor,

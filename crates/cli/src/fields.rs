@@ -4,7 +4,7 @@ use anyhow::{anyhow, bail};
 use minato_oci::export::{Annotation, AnnotationTarget, Level};
 
 /// The fields of one flag; each is taken once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Fields(Vec<(String, String)>);
 
 impl Fields {
