@@ -7,7 +7,7 @@ use std::time::Instant;
 use minato_dockerfile::{Dockerfile, Statement};
 use minato_oci::layer::Limits;
 use minato_oci::layout::{self, Selection};
-use minato_oci::{Image, ImageConfig, Layer, Platform, Reference, Store};
+use minato_oci::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store};
 use minato_resource::Span;
 
 use crate::bases::FetchError;
@@ -16,6 +16,7 @@ use crate::error::{BuildError, StepError};
 use crate::lower::CopyFrom;
 use crate::place::{Source, one_line};
 use crate::progress::{StepName, StepOutcome};
+use crate::provenance::Material;
 use crate::request::Request;
 use crate::stages::{Base, Stages, sources_of};
 
@@ -29,6 +30,7 @@ pub(crate) struct BaseImages {
 
 /// An image whose layers are all here.
 pub(crate) struct BaseImage {
+    id: Digest,
     pub(crate) config: ImageConfig,
     pub(crate) layers: Vec<Layer>,
 }
@@ -89,6 +91,15 @@ impl Builder<'_> {
             found.images.insert(reference.clone(), image);
         }
         Ok(found)
+    }
+
+    /// The images by the digests that registries know them by.
+    pub(crate) fn materials(&self, found: &BaseImages) -> Result<Vec<Material>, BuildError> {
+        let material = |((reference, platform), image): (&(Reference, Platform), &BaseImage)| {
+            let digest = self.store.manifest_of(&image.id)?.unwrap_or(image.id);
+            Ok(Material { reference: reference.clone(), platform: platform.clone(), digest })
+        };
+        found.images.iter().map(material).collect()
     }
 
     fn find_image(
@@ -164,6 +175,6 @@ impl Wanted {
 
 impl BaseImage {
     fn new(store: &Store, image: Image) -> Result<Self, StepError> {
-        Ok(Self { layers: store.image_layers(&image)?, config: image.config })
+        Ok(Self { id: image.id, layers: store.image_layers(&image)?, config: image.config })
     }
 }

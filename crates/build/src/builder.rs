@@ -18,6 +18,7 @@ use crate::layer::LayerTimes;
 use crate::lower::{GlobalScope, Lowering, StageState, lower};
 use crate::place::Source;
 use crate::progress::Progress;
+use crate::provenance::Material;
 use crate::request::Request;
 use crate::solve::{Asked, SolvedStage, Solver, StageInput, StepCache, StepReport};
 use crate::stages::{Base, Stages, select};
@@ -48,6 +49,8 @@ pub struct Built {
     pub steps: Vec<StepReport>,
     /// What it asked of the cache, for an export of it.
     pub used_cache: UsedCache,
+    /// The images that it started from and copied from.
+    pub materials: Vec<Material>,
 }
 
 impl Builder<'_> {
@@ -87,7 +90,8 @@ impl Builder<'_> {
         let layers = solved.get(&stages.target).map(|stage| stage.layers.clone()).unwrap_or_default();
         let config = finish_config(target, &layers, request, &created);
         let image = self.store.save_image(&config)?;
-        Ok(Built { image, steps, used_cache })
+        let materials = self.materials(&found)?;
+        Ok(Built { image, steps, used_cache, materials })
     }
 
     fn solve(

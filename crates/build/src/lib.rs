@@ -27,6 +27,7 @@ mod layer;
 mod lower;
 mod place;
 mod progress;
+pub mod provenance;
 mod request;
 mod solve;
 mod stages;

@@ -140,3 +140,28 @@ fn an_image_for_another_processor_is_not_taken() {
     let error = workshop.build("FROM foreign:1\n").unwrap_err().to_string();
     assert!(error.contains("foreign:1"), "{error}");
 }
+
+#[test]
+fn provenance_names_materials_and_no_values_of_arguments() {
+    use minato_build::provenance::{Detail, statement};
+    let workshop = Workshop::new();
+    let base = base(&workshop, "base:1");
+    let mut request = workshop.request("ARG TOKEN\nFROM base:1\nRUN make\n");
+    request.arguments.insert("TOKEN".to_owned(), "s3cret".to_owned());
+    request.secrets.insert("npm".to_owned(), minato_build::Secret::new(b"hidden".to_vec()));
+    let built = workshop.build_request(&request).unwrap();
+    let subject = minato_oci::Digest::sha256(b"manifest");
+    let names = ["team/app:1".parse::<Reference>().unwrap()];
+    let of = |detail| statement(&built, &request, &names, &subject, detail);
+    let min = of(Detail::Min);
+    let definition = &min["predicate"]["buildDefinition"];
+    assert_eq!(min["subject"][0]["digest"]["sha256"], subject.hex());
+    assert_eq!(definition["resolvedDependencies"][0]["digest"]["sha256"], base.image.id.hex());
+    let uri = definition["resolvedDependencies"][0]["uri"].as_str().unwrap();
+    assert!(uri.starts_with("pkg:docker/base@1?platform=linux%2F"), "{uri}");
+    assert_eq!(definition["externalParameters"]["request"]["arguments"][0], "TOKEN");
+    assert!(!min.to_string().contains("s3cret") && !min.to_string().contains("hidden"), "{min}");
+    let max = of(Detail::Max).to_string();
+    assert!(max.contains("s3cret") && !max.contains("hidden") && max.contains("RUN make"), "{max}");
+    assert_eq!(of(Detail::Min), min, "the same build is told in the same words");
+}

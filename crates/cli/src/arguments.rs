@@ -201,7 +201,7 @@ pub struct BuildArguments {
     #[command(flatten)]
     pub image: ImageArguments,
     #[command(flatten)]
-    pub output: BuildOutputArguments,
+    pub output: Box<BuildOutputArguments>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod adapter;
 mod application;
 mod arguments;
+mod attestation;
 mod build_cache;
 mod build_checks;
 mod build_output;

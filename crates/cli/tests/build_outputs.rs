@@ -6,6 +6,7 @@ mod registry;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -199,6 +200,65 @@ fn several_platforms_are_pushed_as_one_index() {
     let again = machine.minato(&["push", &name]);
     assert!(again.expect(0).stdout.contains("@sha256:"), "{again}");
     assert_eq!(inspect(&format!("docker://{name}"))["manifests"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn provenance_and_a_bill_of_materials_are_attached_and_leave_the_image_as_it_is() {
+    let test = "provenance_and_a_bill_of_materials_are_attached_and_leave_the_image_as_it_is";
+    if !present(test, &[Part::Command("skopeo"), Part::Command("docker-registry"), Part::Command("sh")]) {
+        return;
+    }
+    let machine = Machine::new();
+    let context = context(&machine);
+    let storage = tempfile::tempdir().unwrap();
+    let registry = Registry::serve(storage.path());
+    let name = format!("{}/team/app:1", registry.host());
+    let generator = machine.folder().join("generator");
+    fs::write(&generator, "#!/bin/sh\ntest -e \"$1/oci-layout\" && echo '{\"spdxVersion\":\"SPDX-2.3\"}'\n")
+        .unwrap();
+    fs::set_permissions(&generator, fs::Permissions::from_mode(0o755)).unwrap();
+    let metadata = machine.folder().join("metadata.json");
+    let digest = |flags: &[&str]| -> String {
+        let common = ["--push", "-t", &name, "--metadata-file", metadata.to_str().unwrap()];
+        build(&machine, &context, &[&common, flags].concat());
+        let metadata: Value = serde_json::from_slice(&fs::read(&metadata).unwrap()).unwrap();
+        metadata["containerimage.digest"].as_str().unwrap().to_owned()
+    };
+    let plain = digest(&[]);
+    let sbom = format!("generator={}", generator.display());
+    assert_eq!(digest(&["--provenance", "--sbom", &sbom]), plain, "the image's digest is its own");
+    assert_eq!(digest(&["--attest", "type=provenance"]), plain);
+
+    // This registry has no referrers API: a tag stands in for it.
+    let tag = plain.replace(':', "-");
+    let listed = inspect(&format!("docker://{}/team/app:{tag}", registry.host()));
+    let entries = listed["manifests"].as_array().unwrap();
+    let kinds: Vec<&str> = entries.iter().map(|entry| entry["artifactType"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["application/vnd.in-toto+json", "application/spdx+json"], "{listed}");
+    let layout = machine.folder().join("layout");
+    let output = format!("type=oci,tar=false,dest={}", layout.display());
+    build(&machine, &context, &["-t", "app:1", "-o", &output, "--provenance=mode=max"]);
+    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let attached = &index["manifests"][1];
+    assert_eq!(attached["artifactType"], "application/vnd.in-toto+json", "{index}");
+    let blob = |digest: &Value| -> Value {
+        let name = digest.as_str().unwrap().trim_start_matches("sha256:");
+        serde_json::from_slice(&fs::read(layout.join("blobs/sha256").join(name)).unwrap()).unwrap()
+    };
+    let manifest = blob(&attached["digest"]);
+    assert_eq!(manifest["subject"]["digest"], index["manifests"][0]["digest"]);
+    let statement = blob(&manifest["layers"][0]["digest"]);
+    assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
+    let subject = index["manifests"][0]["digest"].as_str().unwrap();
+    assert_eq!(format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().unwrap()), subject);
+    // skopeo still finds the image by its name.
+    inspect(&format!("oci:{}:1", layout.display()));
+
+    let refused =
+        machine.minato(&["build", context.to_str().unwrap(), "--push", "-t", &name, "--sbom", "true"]);
+    refused.expect(2).says("no generator is built in");
+    let refused = machine.minato(&["build", context.to_str().unwrap(), "--provenance"]);
+    refused.expect(2).says("nothing is");
 }
 
 /// The reference Docker, as long as the test runs.

@@ -33,6 +33,16 @@ pub struct BuildOutputArguments {
     /// [,mode=min|max][,mounts=true][,compression=gzip|zstd|uncompressed][,ignore-error=true]
     #[arg(long, value_name = "CACHE")]
     pub cache_to: Vec<String>,
+    /// Attach where the image came from (SLSA v1) to what is pushed or written as type=oci: true or mode=min, mode=max
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub provenance: Option<String>,
+    /// Attach a bill of materials (SPDX or CycloneDX JSON): generator=PROGRAM, which gets the folder of an OCI layout and
+    /// prints it, or file=PATH
+    #[arg(long, value_name = "SOURCE")]
+    pub sbom: Option<String>,
+    /// The same two in one flag (repeatable): type=provenance[,mode=max], type=sbom,generator=PROGRAM
+    #[arg(long, value_name = "KIND")]
+    pub attest: Vec<String>,
     /// Write the digests of what was built as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,

@@ -16,6 +16,7 @@ use minato_oci::layer::{Compression, Encoding};
 use minato_oci::{Platform, Reference};
 
 use crate::arguments::{BuildOutputArguments, Output};
+use crate::attestation::Attestations;
 use crate::build_cache::{CacheFrom, CacheTo};
 use crate::fields::Fields;
 
@@ -31,6 +32,7 @@ pub struct BuildOutputs {
     pub platforms: Vec<Platform>,
     pub cache_from: Vec<CacheFrom>,
     pub cache_to: Vec<CacheTo>,
+    pub attestations: Attestations,
 }
 
 /// One `--output`.
@@ -91,7 +93,15 @@ impl BuildOutputs {
         }
         let cache_from = arguments.cache_from.iter().map(|text| CacheFrom::parse(text));
         let cache_to = arguments.cache_to.iter().map(|text| CacheTo::parse(text));
+        let (provenance, sbom) = (arguments.provenance.as_deref(), arguments.sbom.as_deref());
+        let attestations = Attestations::parse(provenance, sbom, &arguments.attest)?;
+        if !attestations.is_empty() && !targets.iter().any(Target::carries_attestations) {
+            bail!(
+                "provenance and SBOM are attached to what is pushed or written as type=oci, and nothing is"
+            );
+        }
         Ok(Self {
+            attestations,
             targets,
             format,
             platforms: platforms(arguments)?,
@@ -132,6 +142,13 @@ fn add_short_forms(targets: &mut Vec<Target>, arguments: &BuildOutputArguments) 
 }
 
 impl Target {
+    fn carries_attestations(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Image { push: true } | Kind::Layout(_) | Kind::Archive { docker: false, .. }
+        )
+    }
+
     fn of(kind: Kind) -> Self {
         Self { kind, names: Vec::new(), options: ExportOptions::default() }
     }

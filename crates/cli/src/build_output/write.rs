@@ -6,14 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use minato_oci::export::{Annotation, Export};
+use minato_build::{Built, Request};
+use minato_oci::export::{Annotation, Artifact, Attached, Documents, Export};
 use minato_oci::layer::write_merged_tar;
 use minato_oci::layout::{self, ArchiveForm, Item};
-use minato_oci::{Image, Platform, Reference, Store};
+use minato_oci::{Descriptor, Image, Platform, Reference, Store};
 use minato_registry::PushError;
 
 use super::{Answer, BuildOutputs, Kind, Place, Target, root_folder};
 use crate::adapter::PullProgress;
+use crate::attestation::Attestations;
 use crate::exit::Failure;
 use crate::machine::Machine;
 use crate::print::Printer;
@@ -25,7 +27,9 @@ pub struct Outlet<'a> {
     pub machine: &'a Machine,
     pub printer: &'a Printer,
     pub store: &'a Store,
+    pub request: &'a Request,
     /// One for each platform.
+    pub built: &'a [Built],
     pub images: &'a [Image],
     /// Remarks on every export.
     pub annotations: &'a [Annotation],
@@ -39,28 +43,36 @@ impl Outlet<'_> {
         let named = if outputs.names_images() { self.references.to_vec() } else { Vec::new() };
         let mut answer = Answer::new(self.images, named);
         for target in &outputs.targets {
-            self.write(target, &mut answer).await?;
+            self.write(target, &outputs.attestations, &mut answer).await?;
         }
         Ok(answer)
     }
 
-    async fn write(&self, target: &Target, answer: &mut Answer) -> Result<(), Failure> {
+    async fn write(
+        &self,
+        target: &Target,
+        attestations: &Attestations,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
         match &target.kind {
             Kind::Nowhere => {}
             Kind::Image { push } => {
                 self.tag(self.names(target))?;
                 if *push {
-                    self.push(target, answer).await?;
+                    self.push(target, attestations, answer).await?;
                 }
             }
             Kind::RootFolder(folder) => self.root_folders(folder)?,
             Kind::RootTar(place) => self.root_tar(place)?,
-            Kind::Layout(folder) => self.layout(target, answer, |items| {
+            Kind::Layout(folder) => self.layout(target, attestations, answer, |items| {
                 layout::write_folder(self.store, items, folder).map_err(Into::into)
             })?,
             Kind::Archive { place, docker } => {
                 let form = if *docker { ArchiveForm::Docker } else { ArchiveForm::Oci };
-                self.layout(target, answer, |items| {
+                // `docker load` knows nothing of them.
+                let none = Attestations::default();
+                let attestations = if *docker { &none } else { attestations };
+                self.layout(target, attestations, answer, |items| {
                     to(place, |out| Ok(layout::write_archive(self.store, items, form, out).map(drop)?))
                 })?;
             }
@@ -91,7 +103,12 @@ impl Outlet<'_> {
         Ok(Export::plan(self.store, self.images, options)?)
     }
 
-    async fn push(&self, target: &Target, answer: &mut Answer) -> Result<(), Failure> {
+    async fn push(
+        &self,
+        target: &Target,
+        attestations: &Attestations,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
         let export = self.export(target)?;
         let client = self.machine.registry_client()?;
         for name in self.names(target) {
@@ -99,6 +116,9 @@ impl Outlet<'_> {
             let pushed = client.push_export(&export, name, self.store, &progress).await;
             progress.end(pushed.is_ok());
             let pushed = pushed.map_err(refused)?;
+            for (subject, artifact) in self.artifacts(target, attestations, &pushed.documents)? {
+                client.attach(name, &subject, &artifact, &()).await.map_err(refused)?;
+            }
             answer.exported(&pushed.documents.root().descriptor);
             answer.pushed.push(pushed.reference);
         }
@@ -108,15 +128,39 @@ impl Outlet<'_> {
     fn layout(
         &self,
         target: &Target,
+        attestations: &Attestations,
         answer: &mut Answer,
         write: impl FnOnce(&[Item<'_>]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         tokio::task::block_in_place(|| {
             let packed = self.export(target)?.pack(self.store)?;
-            write(&[Item::new(&packed, self.names(target))])?;
+            let artifacts = self.artifacts(target, attestations, &packed.documents)?;
+            let attached: Vec<Attached> =
+                artifacts.iter().map(|(subject, artifact)| artifact.attached_to(subject)).collect();
+            write(&[Item { packed: &packed, names: self.names(target), attached: &attached }])?;
             answer.exported(&packed.root().descriptor);
             Ok(())
         })
+    }
+
+    /// What is attached to the manifest of each platform.
+    fn artifacts(
+        &self,
+        target: &Target,
+        attestations: &Attestations,
+        documents: &Documents,
+    ) -> anyhow::Result<Vec<(Descriptor, Artifact)>> {
+        let mut all = Vec::new();
+        for manifest in documents.manifests.iter().filter(|_| !attestations.is_empty()) {
+            let subject = &manifest.descriptor;
+            // An export has its platforms in an order of its own.
+            let is_of = |built: &&Built| Some(built.image.config.platform()) == subject.platform;
+            let built = self.built.iter().find(is_of).unwrap_or(&self.built[0]);
+            let names = self.names(target);
+            let artifacts = attestations.artifacts(self.store, self.request, built, names, subject)?;
+            all.extend(artifacts.into_iter().map(|artifact| (subject.clone(), artifact)));
+        }
+        Ok(all)
     }
 
     /// Of several platforms each has a folder of its own, named as buildx names it.

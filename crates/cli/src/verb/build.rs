@@ -38,8 +38,16 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &BuildArgument
     let built = images::run_all(machine, &registries, &request, &outputs.platforms)?;
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let annotations = build_cache::inline(&outputs.cache_to, &built);
-    let (images, annotations, references) = (&*images, &*annotations, &*references);
-    let outlet = Outlet { machine, printer, store: &store, images, annotations, references };
+    let outlet = Outlet {
+        machine,
+        printer,
+        store: &store,
+        request: &request,
+        built: &built,
+        images: &images,
+        annotations: &annotations,
+        references: &references,
+    };
     let answer = outlet.write_all(&outputs).await?;
     build_cache::export(machine, &store, printer, &outputs.cache_to, &built).await?;
     tell(&answer, &outputs, arguments)
