@@ -22,6 +22,7 @@ mod route;
 mod storage;
 mod tls;
 mod upkeep;
+mod upstream;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub use listen::{ListenError, Running, Server};
 pub use pattern::{Pattern, PatternError};
 pub use storage::{Collected, StorageError};
 pub use tls::{TlsError, TlsFiles};
+pub use upstream::Upstreams;
 
 /// Settings of a [`Server`].
 #[derive(Clone)]
@@ -47,6 +49,8 @@ pub struct Options {
     pub insecure: bool,
     /// What a request may ask for.
     pub limits: Limits,
+    /// Registries elsewhere that are read through this one.
+    pub upstreams: Option<Upstreams>,
     /// How garbage is collected beside everything else.
     pub upkeep: Upkeep,
     /// Gets what an operator should know.
@@ -90,6 +94,7 @@ impl Options {
             access: AccessOptions::default(),
             tls: None,
             insecure: false,
+            upstreams: None,
             limits: Limits::default(),
             upkeep: Upkeep::default(),
             log: Log::new(|_| {}),

@@ -1,14 +1,20 @@
 //! Blobs: looked for, sent whole or in part, removed.
 
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use futures_util::TryStreamExt;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, RANGE,
+};
 use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 
 use super::{CONTENT_DIGEST, Service, blocking, is_known};
-use crate::server::answer::{Answer, Refusal, empty, with_file};
+use crate::server::answer::{Answer, Refusal, empty, with_body, with_file};
 use crate::server::content::ContentDigest;
 use crate::server::name::RepositoryName;
 use crate::server::route::BlobAction;
 use crate::server::storage::{Blob, StorageError};
+use crate::server::upstream::{Flight, Found};
 
 impl Service {
     pub(super) async fn blob(
@@ -18,32 +24,55 @@ impl Service {
         action: BlobAction,
         headers: &HeaderMap,
     ) -> Result<Answer, Refusal> {
-        let repository = self.repository(&name);
-        let asked = digest.clone();
+        let unknown = || Refusal::from(StorageError::NoBlob(digest.to_string()));
         if action == BlobAction::Delete {
+            let (repository, asked) = (self.own(&name)?, digest.clone());
             let was_there =
                 blocking(move || Ok(repository.exists() && repository.delete_blob(&asked)?)).await?;
-            return match was_there {
-                true => Ok(empty(StatusCode::ACCEPTED, Vec::new())),
-                false => Err(StorageError::NoBlob(digest.to_string()).into()),
-            };
+            return if was_there { Ok(empty(StatusCode::ACCEPTED, Vec::new())) } else { Err(unknown()) };
         }
+        let (repository, asked) = (self.repository(&name), digest.clone());
+        let is_head = action == BlobAction::Head;
         let found = blocking(move || repository.blob(&asked)).await?;
-        let blob = found.ok_or_else(|| StorageError::NoBlob(digest.to_string()))?;
-        send(blob, &digest, action == BlobAction::Head, headers)
+        if let Some(blob) = found {
+            return send(blob, &digest, is_head, headers);
+        }
+        let (cache, origin) = self.origin(&name).ok_or_else(unknown)?;
+        if is_head {
+            let size = cache.size(&origin, &digest).await?.ok_or_else(unknown)?;
+            let mut about = about(&digest);
+            about.push((CONTENT_LENGTH, size.to_string()));
+            return Ok(empty(StatusCode::OK, about));
+        }
+        match cache.blob(origin, self.repository(&name), &digest).await?.ok_or_else(unknown)? {
+            Found::Here(blob) => send(blob, &digest, is_head, headers),
+            Found::Coming(flight) => Ok(relay(&flight, &digest)),
+        }
     }
 }
 
-fn send(blob: Blob, digest: &ContentDigest, is_head: bool, headers: &HeaderMap) -> Result<Answer, Refusal> {
-    let tag = format!("\"{digest}\"");
-    let mut about = vec![
+/// A blob that is on its way here. Whoever wants a part of it gets all: he has to wait for what is before it anyway.
+fn relay(flight: &Flight, digest: &ContentDigest) -> Answer {
+    let mut about = about(digest);
+    about.push((CONTENT_LENGTH, flight.size.to_string()));
+    let body = StreamBody::new(flight.bytes().map_ok(Frame::data)).boxed_unsync();
+    with_body(StatusCode::OK, about, body)
+}
+
+fn about(digest: &ContentDigest) -> Vec<(HeaderName, String)> {
+    vec![
         (CONTENT_DIGEST, digest.to_string()),
-        (ETAG, tag.clone()),
+        (ETAG, format!("\"{digest}\"")),
         (ACCEPT_RANGES, "bytes".to_owned()),
         // A digest means the same content for ever.
         (CACHE_CONTROL, "max-age=31536000".to_owned()),
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
-    ];
+    ]
+}
+
+fn send(blob: Blob, digest: &ContentDigest, is_head: bool, headers: &HeaderMap) -> Result<Answer, Refusal> {
+    let mut about = about(digest);
+    let tag = format!("\"{digest}\"");
     if is_known(headers, &tag) {
         return Ok(empty(StatusCode::NOT_MODIFIED, about));
     }

@@ -40,7 +40,10 @@ impl Service {
         is_head: bool,
         headers: &HeaderMap,
     ) -> Result<Answer, Refusal> {
-        let found = self.stored(&name, &named).await?;
+        let mut found = self.stored(&name, &named).await?;
+        if let Some((cache, origin)) = self.origin(&name) {
+            found = cache.manifest(&origin, &name, &named, self.repository(&name), found).await?;
+        }
         let stored = found.ok_or_else(|| StorageError::NoManifest(text_of(&named)))?;
         let tag = format!("\"{}\"", stored.digest);
         let mut about = vec![
@@ -78,6 +81,7 @@ impl Service {
         headers: &HeaderMap,
         mut body: Received,
     ) -> Result<Answer, Refusal> {
+        let repository = self.own(&name)?;
         let bytes = body.whole(self.limits.manifest).await?;
         let facts = document::read(&bytes, media_type(headers)?.as_deref());
         let invalid = |error: document::DocumentError| {
@@ -95,7 +99,6 @@ impl Service {
             vec![(LOCATION, format!("/v2/{name}/manifests/{digest}")), (CONTENT_DIGEST, digest.to_string())];
         answer.extend(facts.subject.as_ref().map(|subject| (OCI_SUBJECT, subject.to_string())));
         answer.extend(tags.iter().map(|tag| (OCI_TAG, tag.to_string())));
-        let repository = self.repository(&name);
         blocking(move || {
             repository.put_manifest(&Put {
                 digest: &digest,
@@ -111,7 +114,7 @@ impl Service {
     }
 
     async fn delete_manifest(&self, name: RepositoryName, named: Name) -> Result<Answer, Refusal> {
-        let repository = self.repository(&name);
+        let repository = self.own(&name)?;
         let asked = named.clone();
         let was_there = blocking(move || match asked {
             _ if !repository.exists() => Err(StorageError::NoRepository(name.to_string())),

@@ -7,7 +7,9 @@ mod permission;
 mod tokens;
 mod uploads;
 
+use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use super::name::RepositoryName;
 use super::route::{Route, route};
 use super::storage::{Repository, Storage, StorageError};
 use super::upkeep::keep_up;
+use super::upstream::{Cache, Origin};
 use super::{Limits, ListenError, Log, Options, Upkeep};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -34,6 +37,8 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 pub(crate) struct Service {
     storage: Storage,
     access: Access,
+    /// Fetches what is of registries elsewhere.
+    cache: Option<Arc<Cache>>,
     limits: Limits,
     upkeep: Upkeep,
     log: Log,
@@ -44,7 +49,9 @@ impl Service {
         let storage = Storage::open(&options.folder)?;
         let scheme = if options.tls.is_some() { "https" } else { "http" };
         let access = Access::open(options.access, &options.folder, scheme)?;
-        Ok(Self { storage, access, limits: options.limits, upkeep: options.upkeep, log: options.log })
+        let (limits, upkeep, log) = (options.limits, options.upkeep, options.log);
+        let cache = options.upstreams.map(|upstreams| Arc::new(Cache::new(upstreams, limits, log.clone())));
+        Ok(Self { storage, access, cache, limits, upkeep, log })
     }
 
     /// Whether everybody may do everything.
@@ -81,7 +88,8 @@ impl Service {
         if let Some(host) = head.uri.authority().and_then(|authority| authority.as_str().parse().ok()) {
             head.headers.insert(HOST, host);
         }
-        let route = route(&head.method, head.uri.path(), head.uri.query().unwrap_or_default())?;
+        let query = head.uri.query().unwrap_or_default();
+        let route = route(&head.method, &self.path_of(head.uri.path(), query), query)?;
         let body = Received { body, patience: self.limits.stall };
         if route == Route::Token {
             return self.token(&head, body).await;
@@ -104,6 +112,38 @@ impl Service {
 
     fn repository(&self, name: &RepositoryName) -> Repository {
         self.storage.repository(name)
+    }
+
+    /// The registry elsewhere that the repository is of, and who fetches from it.
+    fn origin(&self, name: &RepositoryName) -> Option<(&Arc<Cache>, Origin)> {
+        let cache = self.cache.as_ref()?;
+        Some((cache, cache.origin(name)?))
+    }
+
+    /// What is of a registry elsewhere is changed there.
+    fn own(&self, name: &RepositoryName) -> Result<Repository, Refusal> {
+        match self.origin(name) {
+            None => Ok(self.repository(name)),
+            Some(_) => {
+                let message = format!("{name} is of another registry, which this one only reads; push there");
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message))
+            }
+        }
+    }
+
+    /// The path under our names: clients that know us as a mirror say beside the path which registry they mean.
+    fn path_of<'a>(&self, path: &'a str, query: &str) -> Cow<'a, str> {
+        let Some(cache) = &self.cache else { return Cow::Borrowed(path) };
+        let mut fields = form_urlencoded::parse(query.as_bytes());
+        let meant = fields.find(|(key, _)| key == "ns").map(|(_, registry)| registry.into_owned());
+        let (front, back) = path.split_once("/v2/").unwrap_or((path, ""));
+        let registry = meant.as_deref().or_else(|| front.strip_prefix('/'));
+        match registry.filter(|registry| cache.has(registry) && !back.is_empty()) {
+            Some(registry) if !back.starts_with(&format!("{registry}/")) => {
+                Cow::Owned(format!("/v2/{registry}/{back}"))
+            }
+            _ => Cow::Borrowed(path),
+        }
     }
 }
 
@@ -151,7 +191,7 @@ impl Received {
 }
 
 /// Does what waits for the disk on a thread that may wait.
-fn blocking<T: Send + 'static>(
+pub(crate) fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
 ) -> impl Future<Output = Result<T, Refusal>> {
     let task = tokio::task::spawn_blocking(work);

@@ -25,7 +25,7 @@ impl Service {
         caller: Caller,
         body: Received,
     ) -> Result<Answer, Refusal> {
-        let repository = self.repository(&name);
+        let repository = self.own(&name)?;
         match start {
             Start::Session => self.open_session(repository, &name).await,
             Start::Mount(digest, from) => {
@@ -55,7 +55,7 @@ impl Service {
         headers: &HeaderMap,
         body: Received,
     ) -> Result<Answer, Refusal> {
-        let repository = self.repository(&name);
+        let repository = self.own(&name)?;
         match action {
             UploadAction::Status => {
                 let asked = id.clone();

@@ -148,6 +148,17 @@ impl UploadWriter {
         Ok(())
     }
 
+    /// What is there so far, and what comes, to be read beside the writing.
+    pub(crate) fn reader(&self) -> Result<File, StorageError> {
+        File::open(&self.path).map_err(|source| failed("open", &self.path, source))
+    }
+
+    /// Ends the upload without a blob. What can't be removed goes with the uploads that nobody goes on with.
+    pub(crate) fn discard(mut self) {
+        self.hasher = None;
+        let _ = files::remove(&self.path);
+    }
+
     /// Ends the request, not the upload.
     pub(crate) fn pause(mut self) -> u64 {
         self.keep_hash();
