@@ -18,7 +18,7 @@ pub use checks::CallArguments;
 pub use copy::CopyArguments;
 use deferred::verbs;
 pub use registry::{RegistryArguments, RegistryVerb};
-pub use registry_serve::{AccessArguments, ServeArguments, TlsArguments};
+pub use registry_serve::{AccessArguments, RetainArguments, ServeArguments, TlsArguments};
 pub use transfer::PushArguments;
 
 /// From a Git repository to healthy containers.

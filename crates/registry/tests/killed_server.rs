@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use minato_oci::Digest;
-use minato_registry::server::{Options, Server, Upkeep};
+use minato_registry::server::{Options, Policy, RetentionRule, Server, Upkeep};
 use serde_json::{Value, json};
 
 const FOLDER: &str = "MINATO_TEST_REGISTRY";
@@ -37,6 +37,9 @@ const POINTS: [&str; 11] = [
 const COLLECTING: [&str; 2] =
     ["registry.serve.collect.link-removed", "registry.serve.collect.content-removed"];
 
+/// Where it dies while it applies a policy.
+const RETAINING: &str = "registry.serve.retain.untagged";
+
 /// Not a test of its own: the process that is killed.
 #[test]
 fn child() {
@@ -53,7 +56,18 @@ fn child() {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let options = Options { upkeep, ..Options::new(&folder.join("registry")) };
+        // Where it is to die while it lets go, the policy keeps nothing.
+        let lets_go = std::env::var(POINT).is_ok_and(|point| point == RETAINING);
+        let retention = lets_go.then(|| Policy {
+            rules: vec![RetentionRule {
+                repositories: vec![],
+                tags: vec![],
+                keep_last: Some(0),
+                keep_for: None,
+            }],
+            keep_untagged_for: Duration::ZERO,
+        });
+        let options = Options { upkeep, retention, ..Options::new(&folder.join("registry")) };
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
         std::fs::write(folder.join("address.new"), server.address().to_string()).unwrap();
         std::fs::rename(folder.join("address.new"), folder.join("address")).unwrap();
@@ -75,6 +89,12 @@ fn at_each_point_the_next_one_goes_on() {
         second.work("first").unwrap_or_else(|error| panic!("{point}: {error}"));
         second.check(&[]);
     }
+    let folder = tempfile::tempdir().unwrap();
+    Victim::start(folder.path(), None, 600_000).push("a", "gone", "content").unwrap();
+    Victim::start(folder.path(), Some(RETAINING), 600_000).wait_for_death(RETAINING);
+    let next = Victim::start(folder.path(), None, 600_000);
+    next.check(&[]);
+    next.push("a", "gone", "content").unwrap();
     for point in COLLECTING {
         let folder = tempfile::tempdir().unwrap();
         let filled = Victim::start(folder.path(), None, 600_000);
@@ -165,7 +185,8 @@ impl Victim {
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Self { child: Mutex::new(child), address, http: reqwest::Client::new(), runtime }
+        let http = reqwest::Client::builder().tls_built_in_root_certs(false).build().unwrap();
+        Self { child: Mutex::new(child), address, http, runtime }
     }
 
     fn kill(&self) {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::ServeArguments;
+use super::{RetainArguments, ServeArguments};
 
 #[derive(Debug, Args)]
 pub struct RegistryArguments {
@@ -16,4 +16,6 @@ pub struct RegistryArguments {
 pub enum RegistryVerb {
     /// Serve a registry: the OCI distribution API over a folder
     Serve(ServeArguments),
+    /// Let go of what the retention policy does not keep, in a registry that may be serving
+    Retain(RetainArguments),
 }

@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use minato_registry::Mirror;
+use minato_registry::server::Pattern;
+
+use super::OutputArguments;
 
 #[derive(Debug, Args)]
 pub struct ServeArguments {
@@ -17,6 +21,21 @@ pub struct ServeArguments {
     pub access: AccessArguments,
     #[command(flatten)]
     pub tls: TlsArguments,
+    /// Serve another registry's repositories below its name, e.g. docker.io=https://registry-1.docker.io (repeatable)
+    #[arg(long, value_name = "REGISTRY=URL")]
+    pub upstream: Vec<Mirror>,
+    /// Never change tags like this one once they are set, e.g. v* (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub immutable_tag: Vec<Pattern>,
+    /// File of rules (YAML): access, retention, immutable tags, an issuer of tokens
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How often, in seconds, the retention policy is applied and garbage is collected
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    pub collect_every: u64,
+    /// How long, in seconds, a blob stays that no manifest needs: longer than any push takes
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+    pub collect_after: u64,
     /// Listen for other machines without users or without TLS
     #[arg(long)]
     pub insecure_listen: bool,
@@ -46,4 +65,19 @@ pub struct TlsArguments {
     /// Private key (PEM) of the certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RetainArguments {
+    /// File of rules (YAML) with `retention`
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Folder of the registry [default: registry, in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Only tell
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub output: OutputArguments,
 }

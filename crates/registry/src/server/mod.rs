@@ -12,12 +12,14 @@
 
 mod access;
 mod answer;
+mod configuration;
 mod content;
 mod document;
 mod handle;
 mod listen;
 mod name;
 mod pattern;
+mod retain;
 mod route;
 mod storage;
 mod tls;
@@ -30,10 +32,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::{AccessError, AccessOptions, Action, Issuer, KeyError, PasswordError, Rule, User};
+pub use configuration::Configuration;
 pub use listen::{ListenError, Running, Server};
 pub use pattern::{Pattern, PatternError};
+pub use retain::{Policy, RetentionRule};
 pub use storage::{Collected, StorageError};
 pub use tls::{TlsError, TlsFiles};
+pub use upkeep::{LetGo, let_go};
 pub use upstream::Upstreams;
 
 /// Settings of a [`Server`].
@@ -51,6 +56,10 @@ pub struct Options {
     pub limits: Limits,
     /// Registries elsewhere that are read through this one.
     pub upstreams: Option<Upstreams>,
+    /// Tags that are never changed or removed once they are set.
+    pub immutable_tags: Vec<Pattern>,
+    /// What is let go of before garbage is collected.
+    pub retention: Option<Policy>,
     /// How garbage is collected beside everything else.
     pub upkeep: Upkeep,
     /// Gets what an operator should know.
@@ -95,6 +104,8 @@ impl Options {
             tls: None,
             insecure: false,
             upstreams: None,
+            immutable_tags: Vec::new(),
+            retention: None,
             limits: Limits::default(),
             upkeep: Upkeep::default(),
             log: Log::new(|_| {}),

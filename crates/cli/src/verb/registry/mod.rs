@@ -1,5 +1,7 @@
 //! `minato registry`: one file per verb.
 
+mod retain;
+mod rules;
 mod serve;
 
 use crate::arguments::{RegistryArguments, RegistryVerb};
@@ -10,5 +12,6 @@ use crate::print::Printer;
 pub async fn run(machine: &Machine, printer: &Printer, arguments: RegistryArguments) -> Result<(), Failure> {
     match arguments.verb {
         RegistryVerb::Serve(arguments) => serve::run(machine, printer, &arguments).await,
+        RegistryVerb::Retain(arguments) => retain::run(machine, printer, &arguments),
     }
 }

@@ -99,6 +99,7 @@ impl Service {
             vec![(LOCATION, format!("/v2/{name}/manifests/{digest}")), (CONTENT_DIGEST, digest.to_string())];
         answer.extend(facts.subject.as_ref().map(|subject| (OCI_SUBJECT, subject.to_string())));
         answer.extend(tags.iter().map(|tag| (OCI_TAG, tag.to_string())));
+        let is_immutable = self.immutable_tags();
         blocking(move || {
             repository.put_manifest(&Put {
                 digest: &digest,
@@ -106,7 +107,7 @@ impl Service {
                 facts: &facts,
                 tags: &tags,
                 may_be_partial: false,
-                is_immutable: &|_| false,
+                is_immutable: &is_immutable,
             })
         })
         .await?;
@@ -115,11 +116,11 @@ impl Service {
 
     async fn delete_manifest(&self, name: RepositoryName, named: Name) -> Result<Answer, Refusal> {
         let repository = self.own(&name)?;
-        let asked = named.clone();
+        let (asked, is_immutable) = (named.clone(), self.immutable_tags());
         let was_there = blocking(move || match asked {
             _ if !repository.exists() => Err(StorageError::NoRepository(name.to_string())),
-            Name::Tag(tag) => repository.delete_tag(&tag),
-            Name::Digest(digest) => repository.delete_manifest(&digest, &|_| false),
+            Name::Tag(tag) => repository.delete_tag(&tag, &is_immutable),
+            Name::Digest(digest) => repository.delete_manifest(&digest, &is_immutable),
         })
         .await?;
         match was_there {

@@ -22,10 +22,12 @@ use permission::needs;
 
 use super::access::Access;
 use super::answer::{Answer, Refusal, empty};
-use super::name::RepositoryName;
+use super::name::{RepositoryName, Tag};
+use super::pattern::Pattern;
+use super::retain::Policy;
 use super::route::{Route, route};
 use super::storage::{Repository, Storage, StorageError};
-use super::upkeep::keep_up;
+use super::upkeep::{Keeper, keep_up};
 use super::upstream::{Cache, Origin};
 use super::{Limits, ListenError, Log, Options, Upkeep};
 
@@ -39,6 +41,8 @@ pub(crate) struct Service {
     access: Access,
     /// Fetches what is of registries elsewhere.
     cache: Option<Arc<Cache>>,
+    immutable_tags: Arc<[Pattern]>,
+    retention: Option<Policy>,
     limits: Limits,
     upkeep: Upkeep,
     log: Log,
@@ -51,7 +55,8 @@ impl Service {
         let access = Access::open(options.access, &options.folder, scheme)?;
         let (limits, upkeep, log) = (options.limits, options.upkeep, options.log);
         let cache = options.upstreams.map(|upstreams| Arc::new(Cache::new(upstreams, limits, log.clone())));
-        Ok(Self { storage, access, cache, limits, upkeep, log })
+        let (immutable_tags, retention) = (options.immutable_tags.into(), options.retention);
+        Ok(Self { storage, access, cache, immutable_tags, retention, limits, upkeep, log })
     }
 
     /// Whether everybody may do everything.
@@ -61,7 +66,15 @@ impl Service {
 
     /// What is to be done beside requests, for ever.
     pub(crate) fn upkeep(&self) -> impl Future<Output = ()> + Send + 'static {
-        keep_up(self.storage.clone(), self.upkeep, self.log.clone())
+        let keeper =
+            Keeper { storage: self.storage.clone(), immutable_tags: Arc::clone(&self.immutable_tags) };
+        keep_up(keeper, self.retention.clone(), self.upkeep, self.log.clone())
+    }
+
+    /// Which tags are never changed.
+    fn immutable_tags(&self) -> impl Fn(&Tag) -> bool + Send + use<> {
+        let patterns = Arc::clone(&self.immutable_tags);
+        move |tag| patterns.iter().any(|pattern| pattern.matches(tag.as_str()))
     }
 
     pub(crate) fn limits(&self) -> Limits {

@@ -18,6 +18,8 @@ pub(crate) struct Stored {
     pub(crate) digest: ContentDigest,
     pub(crate) media_type: String,
     pub(crate) bytes: Vec<u8>,
+    /// When it was put, in seconds since 1970.
+    pub(crate) pushed: u64,
 }
 
 /// What is to be put.
@@ -83,7 +85,8 @@ impl Repository {
         if ContentDigest::of(digest.algorithm(), &bytes) != *digest {
             return Err(files::damaged(&path, format!("its content does not have digest {digest}")));
         }
-        Ok(Some(Stored { digest: digest.clone(), media_type: head.media_type, bytes }))
+        let Head { media_type, pushed, .. } = head;
+        Ok(Some(Stored { digest: digest.clone(), media_type, bytes, pushed }))
     }
 
     pub(crate) fn has_manifest(&self, digest: &ContentDigest) -> bool {
@@ -153,6 +156,6 @@ impl Stored {
     }
 }
 
-pub(super) fn now_in_seconds() -> u64 {
+pub(crate) fn now_in_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

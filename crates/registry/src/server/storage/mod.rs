@@ -25,6 +25,7 @@ mod files;
 mod manifests;
 mod referrers;
 mod repositories;
+mod retention;
 mod tags;
 mod uploads;
 
@@ -39,7 +40,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use blobs::Blob;
 pub use collect::Collected;
 pub(crate) use collect::Collection;
-pub(crate) use manifests::{Put, Stored};
+pub(crate) use manifests::{Put, Stored, now_in_seconds};
 pub(crate) use repositories::Repository;
 pub(crate) use uploads::{UploadId, UploadWriter};
 

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::manifests::now_in_seconds;
 use super::repositories::{Adding, Removing, make_parent};
-use super::{ContentDigest, Repository, StorageError, Tag, files};
+use super::{ContentDigest, Repository, StorageError, Tag, files, now_in_seconds};
 
 const VERSION: u32 = 1;
 
@@ -30,8 +29,15 @@ impl Repository {
     }
 
     /// Takes the tag away, not the manifest; tells whether it was there.
-    pub(crate) fn delete_tag(&self, tag: &Tag) -> Result<bool, StorageError> {
+    pub(crate) fn delete_tag(
+        &self,
+        tag: &Tag,
+        is_immutable: &dyn Fn(&Tag) -> bool,
+    ) -> Result<bool, StorageError> {
         let removing = self.removing()?;
+        if is_immutable(tag) && self.tagged(tag)?.is_some() {
+            return Err(StorageError::Immutable(tag.to_string()));
+        }
         self.remove_tag(tag, &removing)
     }
 
