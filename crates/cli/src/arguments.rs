@@ -6,6 +6,7 @@ mod copy;
 mod deferred;
 mod registry;
 mod registry_serve;
+mod size;
 mod transfer;
 
 use std::path::PathBuf;
@@ -54,6 +55,10 @@ pub struct MachineArguments {
     /// Certificate authority (PEM) that registries may have beside the system's (repeatable)
     #[arg(long, global = true, env = "MINATO_REGISTRY_CA", value_name = "FILE", value_delimiter = ',')]
     pub registry_ca: Vec<PathBuf>,
+    /// Bytes that images and the cache of builds may take, e.g. 20GB: what was used longest ago goes; images with a name
+    /// stay [default: what nothing has used for a week goes]
+    #[arg(long, global = true, env = "MINATO_STORE_LIMIT", value_name = "SIZE", value_parser = size::bytes)]
+    pub store_limit: Option<u64>,
     /// What makes containers: embedded, or the command crun or runc
     #[arg(long, global = true, env = "MINATO_ENGINE", value_name = "ENGINE", default_value = "embedded")]
     pub engine: String,

@@ -54,10 +54,17 @@ impl Machine {
 
     /// Removes what nothing in the store has needed for a week. That this fails is no reason for a verb to fail.
     pub fn collect_garbage(&self, printer: &Printer) {
-        let options = CollectOptions { keep_unused_for: CACHE_KEPT };
+        let options = CollectOptions { keep_unused_for: CACHE_KEPT, at_most: self.arguments.store_limit };
         let collected = self.store().and_then(|store| Ok(store.collect_garbage(options)?));
         if let Err(error) = collected {
             printer.warning(&format!("unused images were not removed: {error:#}"));
+        }
+    }
+
+    /// As [`Machine::collect_garbage`], where the user has set a limit: a build that makes nothing new stays quick.
+    pub fn keep_to_limit(&self, printer: &Printer) {
+        if self.arguments.store_limit.is_some() {
+            self.collect_garbage(printer);
         }
     }
 

@@ -157,9 +157,33 @@ fn garbage_goes_and_what_roots_reach_stays() {
 fn unused_content_stays_as_long_as_asked() {
     let (_place, store) = store();
     let layer = layer_of(&store, b"cached");
-    let hour = CollectOptions { keep_unused_for: Duration::from_secs(3600) };
+    let hour = CollectOptions { keep_unused_for: Duration::from_secs(3600), at_most: None };
     assert_eq!(store.collect_garbage(hour).unwrap(), Collected::Done { blobs: 0, layers: 0, bytes: 0 });
     assert!(store.layer(&layer).unwrap().is_some());
+}
+
+#[test]
+fn the_store_keeps_to_its_limit_and_to_what_has_a_name() {
+    let (_place, store) = store();
+    let contents: Vec<Vec<u8>> = (0..4).map(|number| vec![number; 10_000]).collect();
+    let layers: Vec<Digest> = contents.iter().map(|content| layer_of(&store, content)).collect();
+    for (hours, layer) in layers.iter().enumerate() {
+        let path = store.layer(layer).unwrap().unwrap().path.with_file_name("layer.json");
+        let used = std::time::SystemTime::now() - Duration::from_secs(3600 * (1 + hours as u64));
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(used).unwrap();
+    }
+    // The one that was used longest ago has a name.
+    let named = image_of(&store, &layers[3..], "named");
+    store.tag(&reference("app"), &named).unwrap();
+    let size = store.layer(&layers[0]).unwrap().unwrap().size;
+    let limit = 3 * size + 4096;
+    let options = CollectOptions { keep_unused_for: Duration::from_secs(86_400), at_most: Some(limit) };
+    store.collect_garbage(options).unwrap();
+    let there: Vec<bool> = layers.iter().map(|layer| store.layer(layer).unwrap().is_some()).collect();
+    assert_eq!(there, [true, true, false, true]);
+    store.collect_garbage(CollectOptions { at_most: Some(1), ..options }).unwrap();
+    assert!(store.layer(&layers[0]).unwrap().is_none());
+    assert!(store.layer(&layers[3]).unwrap().is_some(), "what has a name stays, whatever the limit");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &BuildArgument
     let printer = &printer.quiet_if(arguments.output.quiet);
     let store = machine.store()?;
     // Until it is tagged, the image belongs to nothing.
-    let _lease = store.lease()?;
+    let lease = store.lease()?;
     let registries = Registries::new(machine, &store, printer);
     let mut request = images::request(arguments.directory.clone(), dockerfile(arguments)?, &arguments.image)?;
     request.target.clone_from(&arguments.target);
@@ -50,6 +50,8 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &BuildArgument
     };
     let answer = outlet.write_all(&outputs).await?;
     build_cache::export(machine, &store, printer, &outputs.cache_to, &built).await?;
+    drop(lease);
+    machine.keep_to_limit(printer);
     tell(&answer, &outputs, arguments)
 }
 
