@@ -78,19 +78,26 @@ pub(crate) async fn progress_of(
             Ok(RolloutStatus::Superseded) | Err(SupervisorError::Refused(_)) => workload.rollout_status,
             other => other?,
         },
-        None => match missing(&workload) {
-            Some(message) => RolloutStatus::Progressing { message },
-            None => workload.rollout_status,
-        },
+        None => now(workload),
     };
     Ok(rollout_progress(rollout))
 }
 
-/// What is healthy by its rollout may have lost a replica since; a new one is on its way.
-fn missing(workload: &WorkloadStatus) -> Option<String> {
-    let WorkloadStatus { ready, desired, .. } = workload;
-    let healthy = workload.rollout_status == RolloutStatus::Healthy;
-    (healthy && ready < desired).then(|| format!("{ready} of {desired} replicas ready"))
+/// What is healthy by its rollout may have lost a replica since: a new run is on its way, or fails again and again.
+fn now(workload: WorkloadStatus) -> RolloutStatus {
+    let WorkloadStatus { ready, desired, rollout_status, replicas, .. } = workload;
+    let wavering = replicas.iter().any(|replica| replica.wavering);
+    if rollout_status != RolloutStatus::Healthy || (ready >= desired && !wavering) {
+        return rollout_status;
+    }
+    let ready = match wavering {
+        true => format!("{ready} of {desired} replicas ready, one of them just restarted"),
+        false => format!("{ready} of {desired} replicas ready"),
+    };
+    match replicas.into_iter().find_map(|replica| replica.failing) {
+        Some(cause) => RolloutStatus::Failed { cause: *cause },
+        None => RolloutStatus::Progressing { message: ready },
+    }
 }
 
 /// `Some` when the service does not serve.
@@ -131,6 +138,8 @@ fn told(cause: minato_workload::Cause) -> Cause {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -146,6 +155,33 @@ mod tests {
         };
         assert_eq!(Handle::parse(&handle.token()), Some(handle));
         assert_eq!(Handle::parse(&Token::new("change-1")), None);
+    }
+
+    #[test]
+    fn a_lost_replica_is_waited_for_unless_it_fails_again_and_again() {
+        let workload = |ready: u32, wavering: bool, failing: Option<&str>| {
+            let replica = json!({
+                "id": "web-1", "revision": "r", "phase": "Running", "ready": ready > 0, "serving": ready > 0,
+                "restarts": 5, "created": 0, "address": "10.0.0.2", "containers": [],
+                "wavering": wavering, "failing": failing.map(|summary| minato_workload::Cause { summary: summary.into(), ..Default::default() }),
+            });
+            let workload = json!({
+                "key": { "application": "shop", "namespace": "default", "name": "web" },
+                "annotations": {}, "revision": "r", "desired": 1, "ready": ready, "updated": ready,
+                "rollout": "r-1", "rollout_status": "Healthy", "stopped_by_reboot": false, "replicas": [replica],
+            });
+            serde_json::from_value::<WorkloadStatus>(workload).unwrap()
+        };
+        assert_eq!(now(workload(1, false, None)), RolloutStatus::Healthy);
+        let RolloutStatus::Progressing { message } = now(workload(0, false, None)) else {
+            panic!("not waited for")
+        };
+        assert_eq!(message, "0 of 1 replicas ready");
+        assert!(matches!(now(workload(1, true, None)), RolloutStatus::Progressing { .. }));
+        let RolloutStatus::Failed { cause } = now(workload(0, false, Some("exited"))) else {
+            panic!("not failed")
+        };
+        assert_eq!(cause.summary, "exited");
     }
 
     #[test]

@@ -200,6 +200,14 @@ pub struct ReplicaStatus {
     pub address: Ipv4Addr,
     /// Each container, the initial ones first.
     pub containers: Vec<ContainerStatus>,
+    /// It is ready, but its last run failed and this one has not lasted long: what is tried again and again is ready for
+    /// a moment each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wavering: bool,
+    /// Why it will not be ready by waiting: as many runs in a row failed as would end a rollout. It is tried again all
+    /// the same, ever more slowly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Box<Cause>>,
 }
 
 /// Where in its life a replica is.

@@ -15,7 +15,7 @@ use crate::spec::{Run, Strategy, Workload};
 /// Failed runs of one replica that end a rollout while an older revision can serve.
 const CRASHES_WITH_FALLBACK: u32 = 3;
 /// The same where nothing older serves: a dependency that starts late gets half a minute.
-const CRASHES_ALONE: u32 = 4;
+pub(crate) const CRASHES_ALONE: u32 = 4;
 
 /// A replica as decisions see it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! The state, as it is told.
 
-use super::Supervisor;
-use super::place;
 use super::record::{Outcome, ReplicaRecord, ServiceRecord, WorkloadRecord};
+use super::workloads::LOG_LINES;
+use super::{Supervisor, place};
+use crate::decide::cause;
 use crate::decide::pod::{ContainerLife, PodPhase, Stage};
+use crate::moment::Moment;
 use crate::spec::{Container, Pod, Run};
 use crate::status::{
     Cause, ContainerState, ContainerStatus, Exit, Filter, PublishedPort, ReplicaPhase, ReplicaStatus,
@@ -84,7 +86,22 @@ impl Supervisor {
                 .enumerate()
                 .map(container)
                 .collect(),
+            wavering: is_wavering(workload, replica, self.clock.now()),
+            failing: self.failing(workload, replica, pod).map(Box::new),
         })
+    }
+
+    fn failing(&self, workload: &WorkloadRecord, replica: &ReplicaRecord, pod: &Pod) -> Option<Cause> {
+        let waits = replica.ready_since.is_none() && !replica.unwanted;
+        if !waits || !replica.life.crash_loops() {
+            return None;
+        }
+        let mut cause = cause::of_replica(&replica.id, pod, &replica.life);
+        if let Some(container) = &cause.container {
+            let folder = place::log_folder(&self.paths.logs, &workload.wanted.key, &replica.id, container);
+            cause.last_log_lines = super::prober::last_log_lines(&folder, LOG_LINES);
+        }
+        Some(cause)
     }
 
     fn view_service(&self, record: &ServiceRecord) -> ServiceStatus {
@@ -105,6 +122,11 @@ impl Supervisor {
             problem: live.and_then(|live| live.problem.clone()),
         }
     }
+}
+
+fn is_wavering(workload: &WorkloadRecord, replica: &ReplicaRecord, now: Moment) -> bool {
+    let lasting = |since: Moment| since.plus_seconds(workload.wanted.soak_seconds) <= now;
+    replica.life.failures() > 0 && replica.ready_since.is_some_and(|since| !lasting(since))
 }
 
 fn phase_of(replica: &ReplicaRecord, pod: &Pod) -> ReplicaPhase {

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Earlier rollouts that are remembered.
 const PAST: usize = 32;
 /// Log lines told with a failure.
-const LOG_LINES: usize = 30;
+pub(super) const LOG_LINES: usize = 30;
 /// Log folders of earlier replicas that are kept.
 const LOGS_KEPT: usize = 20;
 /// On deletion, requests in flight get this long; on an update the pod's whole grace.

@@ -116,9 +116,7 @@ impl PodLife {
             return;
         }
         // A service that ends "well" at once is no better than one that fails.
-        let ran = life.stage.since().map_or_else(Default::default, |since| now.since(since));
-        let until = life.backoff.fail(ran, now);
-        life.failures += 1;
+        let until = life.count_failure(now);
         life.stage = Stage::Waiting { until: Some(until) };
         life.health = Health::default();
         self.note(pod, index, TroubleKind::Exited(exit), now);
@@ -127,12 +125,7 @@ impl PodLife {
     fn failed_run(&mut self, pod: &Pod, index: usize, exit: Option<Exit>, kind: TroubleKind, now: Moment) {
         let stopping = self.stopping.is_some();
         let Some(life) = self.containers.get_mut(index) else { return };
-        let ran = life.stage.since().map_or_else(Default::default, |since| now.since(since));
-        let until = life.backoff.fail(ran, now);
-        life.failures = life.failures.saturating_add(1);
-        if life.backoff.failures == 1 {
-            life.failures = 1; // it ran well for long in between
-        }
+        let until = life.count_failure(now);
         life.health = Health::default();
         let again = !stopping && restart_of(pod, index).is_some_and(|restart| restart != Restart::Never);
         life.stage = if again { Stage::Waiting { until: Some(until) } } else { Stage::Ended { exit } };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::PodPhase;
 use crate::decide::backoff::Backoff;
 use crate::decide::health::Health;
+use crate::decide::rollout::CRASHES_ALONE;
 use crate::moment::Moment;
 use crate::spec::Pod;
 use crate::status::{Exit, ProbeFailure};
@@ -30,7 +31,7 @@ pub(crate) struct ContainerLife {
     pub(crate) ran: bool,
     pub(crate) health: Health,
     pub(crate) backoff: Backoff,
-    /// Runs that ended badly, all together.
+    /// Runs that ended badly, in a row.
     pub(crate) failures: u32,
     pub(crate) last_exit: Option<Exit>,
     /// The next exit is a failure whatever the code, and this is why.
@@ -137,9 +138,14 @@ impl PodLife {
             && sidecars.into_iter().all(|(_, life)| serving(life))
     }
 
-    /// Failed runs of the worst container.
+    /// Failed runs of the worst container, in a row.
     pub(crate) fn failures(&self) -> u32 {
         self.containers.iter().map(|life| life.failures).max().unwrap_or(0)
+    }
+
+    /// Whether so many runs in a row failed that another one is no hope.
+    pub(crate) fn crash_loops(&self) -> bool {
+        self.failures() >= CRASHES_ALONE
     }
 
     pub(crate) fn restarts(&self) -> u32 {
@@ -164,6 +170,15 @@ impl ContainerLife {
             last_exit: None,
             doomed_by: None,
         }
+    }
+
+    /// Counts the run that just ended among the failed ones in a row, and says when to try again.
+    pub(super) fn count_failure(&mut self, now: Moment) -> Moment {
+        let ran = self.stage.since().map_or_else(Default::default, |since| now.since(since));
+        let again = self.backoff.fail(ran, now);
+        // one that ran well for long begins a new row
+        self.failures = self.backoff.failures;
+        again
     }
 
     /// Ended for good, and well.

@@ -131,6 +131,24 @@ fn a_crashing_container_restarts_at_growing_distance() {
 }
 
 #[test]
+fn a_crash_loop_is_several_failed_runs_in_a_row() {
+    for code in [0, 1] {
+        let mut story = Story::new(Vec::new(), vec![container("web")]);
+        story.step();
+        for (wait, loops) in [(1, false), (10, false), (20, false), (40, true), (80, true)] {
+            story.started("web");
+            story.exited("web", code);
+            assert_eq!(story.life.crash_loops(), loops, "exit code {code}, before waiting {wait} s");
+            story.after(wait);
+        }
+        story.started("web");
+        story.after(600);
+        story.exited("web", code);
+        assert!(!story.life.crash_loops(), "it ran well for ten minutes");
+    }
+}
+
+#[test]
 fn depends_on_holds_containers_back_until_its_condition() {
     let once = Container { restart: Restart::Never, ..container("setup") };
     let db = Container { readiness: Some(Probe::default()), restart: Restart::Never, ..container("db") };
