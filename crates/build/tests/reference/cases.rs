@@ -8,10 +8,12 @@ use std::sync::Arc;
 use minato_resource::SourceFile;
 use rustix::fs::{XattrFlags, setxattr};
 
-/// One folder of `testdata/`.
+/// One folder of `testdata/`, or of the same form.
 pub struct Case {
     pub name: String,
     pub folder: PathBuf,
+    /// The context where it is not the case's own, ready to be read.
+    pub context: Option<PathBuf>,
 }
 
 impl Case {
@@ -20,7 +22,11 @@ impl Case {
         let mut cases: Vec<Self> = std::fs::read_dir(testdata)
             .unwrap()
             .map(|entry| entry.unwrap())
-            .map(|entry| Self { name: entry.file_name().into_string().unwrap(), folder: entry.path() })
+            .map(|entry| Self {
+                name: entry.file_name().into_string().unwrap(),
+                folder: entry.path(),
+                context: None,
+            })
             .collect();
         cases.sort_by(|a, b| a.name.cmp(&b.name));
         assert!(cases.len() >= 20, "the test data is missing");
@@ -29,6 +35,9 @@ impl Case {
 
     /// Copies the context and does to it what Git can't keep.
     pub fn prepare(&self, contexts: &Path) -> PathBuf {
+        if let Some(context) = &self.context {
+            return context.clone();
+        }
         let context = contexts.join(&self.name);
         std::fs::create_dir_all(contexts).unwrap();
         let source = self.folder.join("context");
@@ -54,9 +63,25 @@ impl Case {
     }
 
     pub fn arguments(&self) -> BTreeMap<String, String> {
-        let text = self.text("arguments");
-        let pairs = text.lines().map(|line| line.split_once('=').expect("NAME=VALUE"));
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        self.pairs("arguments", '=')
+    }
+
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.pairs("labels", '=')
+    }
+
+    pub fn secrets(&self) -> BTreeMap<String, String> {
+        self.pairs("secrets", ' ')
+    }
+
+    /// Whether no side may build it.
+    pub fn is_refused(&self) -> bool {
+        !self.text("refused").is_empty()
+    }
+
+    /// Why the two sides differ, where they do.
+    pub fn differs(&self) -> Option<String> {
+        Some(self.text("differs").trim().to_owned()).filter(|reason| !reason.is_empty())
     }
 
     pub fn target(&self) -> Option<String> {
@@ -68,6 +93,12 @@ impl Case {
         let places = [self.folder.join("Dockerfile.dockerignore"), context.join(".dockerignore")];
         let place = places.into_iter().find(|place| place.exists())?;
         Some(read(&place))
+    }
+
+    fn pairs(&self, file: &str, between: char) -> BTreeMap<String, String> {
+        let text = self.text(file);
+        let pairs = text.lines().map(|line| line.split_once(between).expect("a name and a value"));
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     fn text(&self, file: &str) -> String {

@@ -17,8 +17,8 @@ impl Docker {
         if output.status.success() { Ok(docker) } else { Err(text(&output.stderr)) }
     }
 
-    /// Builds the case; gives the image's name.
-    pub fn build(&self, case: &Case, context: &Path) -> Result<String, String> {
+    /// Builds the case; gives the folder with the unpacked archive of its image.
+    pub fn build(&self, case: &Case, context: &Path) -> Result<PathBuf, String> {
         let name = format!("case-{}", case.name);
         let dockerfile = case.dockerfile();
         let mut words =
@@ -35,7 +35,7 @@ impl Docker {
         let last_lines = |text: String| {
             text.lines().rev().take(12).fold(String::new(), |all, line| format!("\n{line}{all}"))
         };
-        self.run(&words).map(|_| name.clone()).map_err(last_lines)
+        self.run(&words).map(|_| self.save(&name)).map_err(last_lines)
     }
 
     /// The image as an unpacked archive, in a folder of its own.

@@ -7,11 +7,12 @@ use std::process::Command;
 use minato_oci::ImageConfig;
 use serde_json::Value;
 
+use crate::buildkit::Base;
 use crate::docker::Docker;
 use crate::minato::Minato;
 
 /// `base:1` is busybox with a few users and folders; `configured:1` the same with something in its config.
-pub fn make_bases(docker: &Docker, minato: &Minato, folder: &Path) {
+pub fn make_bases(docker: &Docker, minato: &Minato, folder: &Path) -> Vec<Base> {
     let root = folder.join("root");
     make_root(&root, &docker.programs().join("bin/busybox"));
     let archive = folder.join("root.tar");
@@ -29,10 +30,13 @@ pub fn make_bases(docker: &Docker, minato: &Minato, folder: &Path) {
     let changes: Vec<&str> = changes.iter().flat_map(|change| ["-c", change]).collect();
     docker.run(&["import", archive, "base:1"]).unwrap();
     docker.run(&[&["import"], changes.as_slice(), &[archive, "configured:1"]].concat()).unwrap();
-    for name in ["base:1", "configured:1"] {
-        let image = minato.import(&docker.save(name));
-        minato.tag(name, &image);
-    }
+    let save = |name: &'static str| {
+        // What docker saves is an OCI layout, too.
+        let layout = docker.save(name);
+        minato.tag(name, &minato.import(&layout));
+        Base { name, layout }
+    };
+    ["base:1", "configured:1"].map(save).into()
 }
 
 fn make_root(root: &Path, busybox: &Path) {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use minato_build::{Builder, Cancelled, ContainerExecutor, Offline, Recorder, Request};
+use minato_build::{Builder, Cancelled, ContainerExecutor, Offline, Recorder, Request, Secret};
 use minato_oci::layer::{Compression, Limits};
 use minato_oci::{Image, ImageConfig, Store};
 use minato_runtime::Engine;
@@ -29,6 +29,9 @@ impl Minato {
         request.ignore = case.ignore(context);
         request.arguments = case.arguments();
         request.target = case.target();
+        request.labels = case.labels();
+        let secrets = case.secrets().into_iter();
+        request.secrets = secrets.map(|(id, value)| (id, Secret::new(value.into_bytes()))).collect();
         let progress = Recorder::default();
         let builder = Builder {
             store: &self.store,
