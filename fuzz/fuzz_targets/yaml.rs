@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
     if diagnostics.is_empty() {
         for document in &documents {
             let value = document.to_value();
-            let again = Arc::new(SourceFile::new("again.yaml", emit::yaml(&value)));
+            let again = Arc::new(SourceFile::new("again.yaml", emit::to_yaml(&value)));
             let (read, diagnostics) = read_yaml(&again);
             assert!(diagnostics.is_empty() && read[0].to_value() == value, "{}", again.text());
         }

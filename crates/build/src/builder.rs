@@ -75,7 +75,13 @@ impl Builder<'_> {
         let _lease = self.store.lease()?;
         let dockerfile = self.parse(request)?;
         let source = Source { file: &request.dockerfile };
-        let global = GlobalScope::new(&dockerfile, &source, &request.arguments, &request.platform)?;
+        let global = GlobalScope::new(
+            &dockerfile,
+            &source,
+            &request.arguments,
+            &request.platform,
+            request.target.as_deref(),
+        )?;
         let stages = select(&dockerfile, &source, &global, request.target.as_deref(), &request.platform)?;
         self.warn_of_unused_arguments(&dockerfile, request);
         let context = self.context(request)?;

@@ -11,7 +11,7 @@
 //!                                 image ◄─ config + history + diff_ids
 //! ```
 //!
-//! The rules are those of the `BuildKit` in docker 26.1.5, against which `tests/reference.rs` compares. What differs:
+//! The rules are those of `BuildKit` 0.34, against which `tests/reference` compares. What differs:
 //! layers are reproducible ([`LayerTimes`]), and a step's key is made of contents, never of how they came to be.
 //!
 //! What this crate does not do: talk to registries ([`Bases`]), print ([`Progress`]), compress or push.

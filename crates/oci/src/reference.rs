@@ -100,17 +100,18 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// The short form that Docker prints: `redis:7` for `docker.io/library/redis:7`.
+    /// The short form that Docker prints: `redis:7` for `docker.io/library/redis:7`. Where that would name another image
+    /// (`docker.io/x.y/z`), the long form.
     pub fn familiar(&self) -> String {
-        let name = if self.registry == DEFAULT_REGISTRY {
-            match self.repository.strip_prefix(OFFICIAL_PREFIX) {
-                Some(official) if !official.contains('/') => official.to_owned(),
-                _ => self.repository.clone(),
-            }
-        } else {
-            self.name()
-        };
-        format!("{name}{}", Suffix(self))
+        if self.registry != DEFAULT_REGISTRY {
+            return self.to_string();
+        }
+        let official = self.repository.strip_prefix(OFFICIAL_PREFIX).filter(|name| !name.contains('/'));
+        let short = format!("{}{}", official.unwrap_or(&self.repository), Suffix(self));
+        match short.parse::<Self>() {
+            Ok(meant) if meant == *self => short,
+            _ => self.to_string(),
+        }
     }
 
     /// The same repository under `tag`, without a digest.

@@ -23,6 +23,8 @@ fn references_are_normalised() {
     for (text, canonical, familiar) in [
         ("redis", "docker.io/library/redis", "redis"),
         ("redis:7", "docker.io/library/redis:7", "redis:7"),
+        // Without its registry it would be another one's.
+        ("docker.io/lib.io/redis:7", "docker.io/lib.io/redis:7", "docker.io/lib.io/redis:7"),
         ("library/redis", "docker.io/library/redis", "redis"),
         ("docker.io/redis", "docker.io/library/redis", "redis"),
         ("index.docker.io/redis", "docker.io/library/redis", "redis"),

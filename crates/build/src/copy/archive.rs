@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use minato_oci::layer::{Archive, ArchiveError as TarError, Entry as TarEntry, Kind as TarKind, Limits};
 
-use super::{Copier, CopyError, uncompress};
+use super::{Copier, CopyError, Owner, uncompress};
 use crate::layer::{Content, Entry};
 use crate::tree::{CAPABILITY, Kind, Node, Tree, TreeError, normalise, resolve};
 use rustix::fs::XattrFlags;
@@ -93,7 +93,8 @@ impl Copier<'_> {
     /// lives until the layer is written.
     pub(crate) fn unpack(&mut self, node: &Node, destination: &str, scratch: &Path) -> Result<(), CopyError> {
         let archive = node.place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = self.make_folders(&normalise(Path::new(destination)))?;
+        // Whatever the mode of the files.
+        let folder = self.make_folders_as(&normalise(Path::new(destination)), 0o755)?;
         let mut tar = Archive::new(uncompress::open(node)?, Limits::default());
         let mut unpacking = Unpacking {
             copier: self,
@@ -132,7 +133,8 @@ impl Unpacking<'_, '_> {
         }
         let path = self.place(entry)?;
         self.make_room(&path, entry.kind == TarKind::Directory)?;
-        let metadata = |content| Entry { content, mode: entry.mode, uid: entry.uid, gid: entry.gid };
+        let owner = self.copier.owner_of_unpacked.unwrap_or(Owner { uid: entry.uid, gid: entry.gid });
+        let metadata = |content| Entry { content, mode: entry.mode, uid: owner.uid, gid: owner.gid };
         let made = match &entry.kind {
             TarKind::File { .. } => {
                 let capability = entry.xattrs.get(CAPABILITY);
@@ -161,7 +163,7 @@ impl Unpacking<'_, '_> {
         }
         let parent = path.parent().unwrap_or(Path::new("")).to_owned();
         let owner = self.copier.owner.take();
-        let parent = self.copier.make_folders(&parent);
+        let parent = self.copier.make_folders_as(&parent, 0o755);
         self.copier.owner = owner;
         let path = parent?.join(path.file_name().unwrap_or_default());
         Ok(path)

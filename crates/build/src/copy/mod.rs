@@ -4,7 +4,7 @@
 //! package), checked against it in `tests/reference.rs`:
 //!
 //! - links in the destination are followed inside the root file system, to what does not exist yet as well;
-//! - missing folders are made `0755`, owned by root or by `--chown`;
+//! - missing folders are made `0755` or as an octal `--chmod` says, owned by root or by `--chown`;
 //! - a source that is a link is followed, links inside a folder are copied as links;
 //! - of a folder the contents are copied; the folder itself only names what is made when it is missing;
 //! - a file never replaces a folder, a folder never replaces a file or a link.
@@ -93,6 +93,8 @@ pub(crate) struct Copier<'a> {
     pub(crate) target: Target<'a>,
     /// `--chown`; otherwise each file keeps its source's owner.
     pub(crate) owner: Option<Owner>,
+    /// `--chown`; otherwise what comes out of an archive keeps the owner that it has there.
+    pub(crate) owner_of_unpacked: Option<Owner>,
     /// `--chmod`; otherwise each file keeps its source's mode.
     pub(crate) mode: Option<ModeChange>,
     /// Whether files keep their security capability. Those of a context don't: who builds decides about it.
@@ -139,7 +141,7 @@ fn step(tree: &dyn Tree, folders: &[PathBuf], name: &str, last: bool) -> Result<
 
 impl<'a> Copier<'a> {
     pub(crate) fn new(target: Target<'a>, owner: Option<Owner>, mode: Option<ModeChange>) -> Self {
-        Self { target, owner, mode, capable: false, copies: 0 }
+        Self { target, owner, owner_of_unpacked: None, mode, capable: false, copies: 0 }
     }
 
     /// Copies one source, a path of `tree` that [`matches`] gave, to `destination`; of a folder what `selection` says.
@@ -206,8 +208,13 @@ impl<'a> Copier<'a> {
         Ok(self.target.put(path, entry)?)
     }
 
-    /// Makes the folder `path` and those above it, `0755`. Links on the way are followed; what is there stays.
+    /// Makes the folder `path` and those above it. Links on the way are followed; what is there stays.
     pub(crate) fn make_folders(&mut self, path: &Path) -> Result<PathBuf, CopyError> {
+        let mode = self.mode.as_ref().map_or(0o755, ModeChange::of_made_folder);
+        self.make_folders_as(path, mode)
+    }
+
+    fn make_folders_as(&mut self, path: &Path, mode: u32) -> Result<PathBuf, CopyError> {
         let real = resolve(&self.target, path)?;
         let mut missing = Vec::new();
         for folder in real.ancestors() {
@@ -222,7 +229,7 @@ impl<'a> Copier<'a> {
         }
         let owner = self.owner.unwrap_or(Owner::ROOT);
         for folder in missing.into_iter().rev() {
-            self.target.put(folder, Entry::folder(0o755, owner.uid, owner.gid))?;
+            self.target.put(folder, Entry::folder(mode, owner.uid, owner.gid))?;
         }
         Ok(real)
     }

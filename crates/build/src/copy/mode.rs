@@ -62,6 +62,14 @@ fn parse_clause(text: &str) -> Option<Clause> {
 }
 
 impl ModeChange {
+    /// The bits of a folder that is made on the way: those of an octal mode, else the usual ones.
+    pub(crate) fn of_made_folder(&self) -> u32 {
+        match self {
+            Self::Octal(bits) => bits & 0o777,
+            Self::Symbolic(_) => 0o755,
+        }
+    }
+
     /// The bits that a file of mode `mode` gets.
     pub(crate) fn apply(&self, mode: u32, is_folder: bool) -> u32 {
         match self {

@@ -1,7 +1,8 @@
 //! COPY and ADD.
 //!
 //! `--link` changes nothing: a COPY's layer is found again by its content, whatever became of the layers below, which
-//! is what the flag is for; and docker 26.1.5 makes the same files with it and without it.
+//! is what the flag is for; and `BuildKit` makes the same files with it and without it, but for links and
+//! folders of the image in the destination.
 
 use minato_dockerfile::{Heredoc, Transfer, Word, expand_text};
 

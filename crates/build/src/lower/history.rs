@@ -1,6 +1,5 @@
 //! The lines of an image's history, spelled as Go's `fmt` spells `BuildKit`'s values.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use minato_oci::{Healthcheck, History};
@@ -30,20 +29,15 @@ pub(super) fn plain_list(words: &[String]) -> String {
     format!("[{}]", words.join(" "))
 }
 
-/// `%v` of a set of ports: `map[443/tcp:{} 80/tcp:{}]`.
-pub(super) fn port_set(ports: &BTreeSet<String>) -> String {
-    let ports: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
-    format!("map[{}]", ports.join(" "))
-}
-
-/// `%q` of a health check.
+/// `%+v` of a health check.
 pub(super) fn healthcheck(check: &Healthcheck) -> String {
     let [interval, timeout, period, start] =
         [check.interval, check.timeout, check.start_period, check.start_interval]
-            .map(|time| quoted(&duration(time.unwrap_or_default())));
-    let retries =
-        char::from_u32(check.retries.unwrap_or(0)).map_or_else(|| "'\u{fffd}'".to_owned(), quoted_character);
-    format!("&{{{} {interval} {timeout} {period} {start} {retries}}}", quoted_list(&check.test))
+            .map(|time| duration(time.unwrap_or_default()));
+    let (test, retries) = (plain_list(&check.test), check.retries.unwrap_or(0));
+    format!(
+        "{{Test:{test} Interval:{interval} Timeout:{timeout} StartPeriod:{period} StartInterval:{start} Retries:{retries}}}"
+    )
 }
 
 /// `time.Duration.String`: `1h0m5s`, `1.5s`, `300ms`, `0s`.
@@ -86,14 +80,6 @@ fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     text.chars().for_each(|character| escape(character, '"', &mut out));
     out.push('"');
-    out
-}
-
-/// `strconv.QuoteRune`.
-fn quoted_character(character: char) -> String {
-    let mut out = String::from("'");
-    escape(character, '\'', &mut out);
-    out.push('\'');
     out
 }
 
@@ -142,6 +128,9 @@ mod tests {
         let list = ["a\"b\\".to_owned(), "\tä\u{1}\u{7f}€".to_owned()];
         assert_eq!(quoted_list(&list), r#"["a\"b\\" "\tä\x01\x7f€"]"#);
         let check = Healthcheck { test: vec!["NONE".to_owned()], retries: Some(3), ..Healthcheck::default() };
-        assert_eq!(healthcheck(&check), r#"&{["NONE"] "0s" "0s" "0s" "0s" '\x03'}"#);
+        assert_eq!(
+            healthcheck(&check),
+            "{Test:[NONE] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:3}"
+        );
     }
 }

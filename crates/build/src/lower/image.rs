@@ -1,7 +1,5 @@
 //! The instructions that only change the image's config.
 
-use std::collections::BTreeSet;
-
 use minato_dockerfile::{Arg, Command, Env, Expose, HealthcheckCommand, Label, Volume, Word};
 use minato_oci::Healthcheck;
 use serde_json::Value;
@@ -15,12 +13,12 @@ impl StageLowering<'_> {
         for definition in &arg.definitions {
             let name = self.expand(&definition.name)?;
             let default = definition.default.as_ref().map(|word| self.expand(word)).transpose()?;
-            line.push_str(&format!(" {name}"));
-            if let Some(default) = &default {
-                line.push_str(&format!("={default}"));
-            }
             let global = self.lowering.global;
             let value = global.given(&name).cloned().or(default).or_else(|| global.get(&name));
+            line.push_str(&format!(" {name}"));
+            if let Some(value) = &value {
+                line.push_str(&format!("={value}"));
+            }
             self.state.scope.declare(&name, value.as_deref());
         }
         self.note(line, false);
@@ -53,13 +51,16 @@ impl StageLowering<'_> {
     }
 
     pub(super) fn expose(&mut self, expose: &Expose) -> Result<(), StepError> {
-        let mut ports = BTreeSet::new();
-        for word in &expose.ports {
+        let mut ports = Vec::new();
+        // In the order in which `BuildKit` takes them: that of the text.
+        let mut words: Vec<&Word> = expose.ports.iter().collect();
+        words.sort_by(|one, other| one.raw.cmp(&other.raw));
+        for word in words {
             for port in self.expand_words(word)? {
                 ports.extend(exposed_ports(&port)?);
             }
         }
-        self.note(format!("EXPOSE {}", history::port_set(&ports)), false);
+        self.note(format!("EXPOSE {}", history::plain_list(&ports)), false);
         self.state.config.config.exposed_ports.extend(ports);
         Ok(())
     }

@@ -56,7 +56,7 @@ impl StageState {
 
     /// The start of a stage that is built on another one.
     pub(crate) fn on_stage(base: &StageState) -> Self {
-        Self::start(base.config.clone(), base.scope.child())
+        Self::start(base.config.clone(), base.scope.clone())
     }
 
     fn start(mut config: ImageConfig, mut scope: StageScope) -> Self {

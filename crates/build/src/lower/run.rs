@@ -54,7 +54,8 @@ impl StageLowering<'_> {
         if path.is_empty() {
             return Err(StepError::Invalid("the path is empty once its variables are replaced".to_owned()));
         }
-        let path = self.absolute(&path);
+        // An absolute path stays as it is written, as in `BuildKit`.
+        let path = if path.starts_with('/') { path } else { self.absolute(&path) };
         let makes_layer = path != "/";
         self.note(format!("WORKDIR {path}"), makes_layer);
         self.state.config.config.working_dir.clone_from(&path);

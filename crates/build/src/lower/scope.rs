@@ -23,8 +23,16 @@ impl GlobalScope {
         source: &Source<'_>,
         given: &BTreeMap<String, String>,
         platform: &Platform,
+        target: Option<&str>,
     ) -> Result<Self, BuildError> {
-        let mut scope = Self { defined: platform_arguments(platform), given: given.clone() };
+        let mut defined = platform_arguments(platform);
+        defined.insert("TARGETSTAGE".to_owned(), Some(target_stage(dockerfile, target)));
+        for (name, value) in &mut defined {
+            if let Some(given) = given.get(name) {
+                *value = Some(given.clone());
+            }
+        }
+        let mut scope = Self { defined, given: given.clone() };
         for statement in &dockerfile.global_args {
             for definition in &statement.value.definitions {
                 let expand = |word: &Word| {
@@ -82,12 +90,20 @@ fn platform_arguments(target: &Platform) -> BTreeMap<String, Option<String>> {
         let parts = [
             ("PLATFORM", platform.to_string()),
             ("OS", platform.os.clone()),
+            // Only Windows has one.
+            ("OSVERSION", String::new()),
             ("ARCH", platform.architecture.clone()),
             ("VARIANT", platform.variant.clone().unwrap_or_default()),
         ];
         parts.map(|(name, value)| (format!("{prefix}{name}"), Some(value)))
     };
     named("TARGET", target).into_iter().chain(named("BUILD", &Platform::host())).collect()
+}
+
+/// `TARGETSTAGE`: the name of the stage that becomes the image.
+fn target_stage(dockerfile: &Dockerfile, target: Option<&str>) -> String {
+    let last = dockerfile.stages.last().and_then(|stage| stage.from.value.name.as_ref());
+    target.or(last.map(|name| name.raw.as_str())).unwrap_or("default").to_owned()
 }
 
 /// A stage's variables: ENV and ARG in one list, the last one wins.
@@ -99,11 +115,6 @@ pub(super) struct StageScope {
 }
 
 impl StageScope {
-    /// A stage that starts from another one sees its variables, but not its arguments' names.
-    pub(super) fn child(&self) -> Self {
-        Self { variables: self.variables.clone(), arguments: Vec::new() }
-    }
-
     pub(super) fn set(&mut self, name: &str, value: &str) {
         match self.variables.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => value.clone_into(old),

@@ -1,7 +1,7 @@
 //! Which layer a step made: key → digest, one small file each.
 //!
 //! ```text
-//! steps/HH/HEX    {"version":1,"layer":"sha256:…"}    HH: the first two digits of the key
+//! steps/HH/HEX    {"version":2,"layer":"sha256:…"}    HH: the first two digits of the key
 //! locks/HH        held while a step with such a key is being done, by one process or thread at a time
 //! ```
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Key;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Results that no build used for so long are dropped when a neighbour is written.
 const KEEP: Duration = Duration::from_secs(60 * 86_400);
 const USE_RESOLUTION: Duration = Duration::from_secs(6 * 3600);
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(cache.get(&key), None);
         cache.put(&key, &layer).unwrap();
         assert_eq!(cache.get(&key), Some(layer));
-        for damaged in ["", "{", r#"{"version":2,"layer":"sha256:00"}"#] {
+        for damaged in ["", "{", r#"{"version":3,"layer":"sha256:00"}"#] {
             std::fs::write(cache.place(&key), damaged).unwrap();
             assert_eq!(cache.get(&key), None, "{damaged}");
         }

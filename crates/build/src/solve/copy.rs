@@ -68,8 +68,9 @@ impl Solver<'_> {
             warn("no file matches; the step copies nothing".to_owned());
         }
         // Files of a context belong to root, whoever has checked it out, and have no privileges.
-        let owner = owner.or(inputs.layers.is_none().then_some(Owner::ROOT));
-        let mut copier = Copier::new(Target::new(&root), owner, copy.mode.clone());
+        let of_files = owner.or(inputs.layers.is_none().then_some(Owner::ROOT));
+        let mut copier = Copier::new(Target::new(&root), of_files, copy.mode.clone());
+        copier.owner_of_unpacked = owner;
         copier.capable = inputs.layers.is_some();
         let mut planning = Planning { copy, copier, tree: inputs.tree(), scratch: None, solver: self };
         planning.plan(&found).map_err(|error| inputs.explain(error))?;

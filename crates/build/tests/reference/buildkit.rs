@@ -1,4 +1,4 @@
-//! The reference for flags that docker 26.1.5 does not know: a current `buildkitd`, started for this test.
+//! The reference: a current `buildkitd`, started for this test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

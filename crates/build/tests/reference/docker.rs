@@ -1,9 +1,7 @@
-//! The reference: its daemon is started for this test and ended with it.
+//! The docker that makes base images: its daemon is started for this test and ended with it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-use crate::cases::Case;
 
 pub struct Docker {
     root: PathBuf,
@@ -15,27 +13,6 @@ impl Docker {
         let docker = Self { root: root.to_owned() };
         let output = docker.tool("start", &[root.to_str().expect("a plain path")]);
         if output.status.success() { Ok(docker) } else { Err(text(&output.stderr)) }
-    }
-
-    /// Builds the case; gives the folder with the unpacked archive of its image.
-    pub fn build(&self, case: &Case, context: &Path) -> Result<PathBuf, String> {
-        let name = format!("case-{}", case.name);
-        let dockerfile = case.dockerfile();
-        let mut words =
-            vec!["build", "--network=host", "--progress=plain", "--no-cache", "-t", name.as_str(), "-f"];
-        words.push(dockerfile.to_str().expect("a plain path"));
-        let arguments: Vec<String> =
-            case.arguments().iter().map(|(name, value)| format!("--build-arg={name}={value}")).collect();
-        words.extend(arguments.iter().map(String::as_str));
-        let target = case.target();
-        if let Some(target) = &target {
-            words.extend(["--target", target]);
-        }
-        words.push(context.to_str().expect("a plain path"));
-        let last_lines = |text: String| {
-            text.lines().rev().take(12).fold(String::new(), |all, line| format!("\n{line}{all}"))
-        };
-        self.run(&words).map(|_| self.save(&name)).map_err(last_lines)
     }
 
     /// The image as an unpacked archive, in a folder of its own.

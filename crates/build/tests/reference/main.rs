@@ -2,11 +2,12 @@
 //! links, capability and content, and the whole config with its history. What differs by design is left out: times, and
 //! the digests that contain them.
 //!
-//! Those of `testdata/` are compared with the `BuildKit` in Debian's docker.io 26.1.5. A case is a folder: `Dockerfile`,
-//! `context/`, and if needed `prepare` (a shell script run in a copy of the context, for what Git does not keep),
-//! `arguments` (`--build-arg`, one a line), `target`, `capabilities` (paths that get the extended attribute),
-//! `Dockerfile.dockerignore`. Those of `flags/`, every flag of every instruction and its edges, are compared with a current
-//! `BuildKit`; see `sections.rs`. A case that differs says why.
+//! The reference is a current `BuildKit` (`tools/reference-buildkit`); docker makes the base images and lends its runc.
+//!
+//! A case of `testdata/` is a folder: `Dockerfile`, `context/`, and if needed `prepare` (a shell script run in a copy of
+//! the context, for what Git does not keep), `arguments` (`--build-arg`, one a line), `target`, `capabilities` (paths that
+//! get the extended attribute), `Dockerfile.dockerignore`. Those of `flags/` are every flag of every instruction and its
+//! edges; see `sections.rs`. A case that differs says why.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)] // A test program with a main of its own.
 
 mod buildkit;
@@ -33,42 +34,26 @@ fn main() -> ExitCode {
     let filter = words.iter().find(|word| !word.starts_with('-'));
     let folder =
         tempfile::Builder::new().prefix("minato-build-").tempdir_in(fast_folder()).expect("a folder");
-    let chosen = |mut cases: Vec<Case>| {
-        cases.retain(|case| filter.is_none_or(|filter| case.name.contains(filter.as_str())));
-        cases
-    };
-    let (cases, flags) = (chosen(Case::all()), chosen(sections::cases(&folder.path().join("flags"))));
+    let mut cases = Case::all();
+    cases.extend(sections::cases(&folder.path().join("flags")));
+    cases.retain(|case| filter.is_none_or(|filter| case.name.contains(filter.as_str())));
     if words.iter().any(|word| word == "--list") {
-        cases.iter().chain(&flags).for_each(|case| println!("{}: test", case.name));
+        cases.iter().for_each(|case| println!("{}: test", case.name));
         return ExitCode::SUCCESS;
     }
-    let docker = match Docker::start(&folder.path().join("docker")) {
-        Ok(docker) => docker,
+    let minato = Minato::new(folder.path());
+    let bases = Docker::start(&folder.path().join("docker"))
+        .map(|docker| image::make_bases(&docker, &minato, &folder.path().join("bases")));
+    let buildkit = bases.and_then(|bases| BuildKit::start(&folder.path().join("buildkit"), bases));
+    let failed = match buildkit {
+        Ok(buildkit) => cases.iter().filter(|case| !run(case, &buildkit, &minato, folder.path())).count(),
         Err(missing) => {
-            skip(cases.iter().chain(&flags), &missing);
-            return report(cases.len() + flags.len(), 0);
+            cases.iter().for_each(|case| eprintln!("SKIPPED {}: {missing}", case.name));
+            0
         }
     };
-    let minato = Minato::new(folder.path());
-    let bases = image::make_bases(&docker, &minato, &folder.path().join("bases"));
-    let with_docker = |case: &Case, context: &Path| docker.build(case, context);
-    let mut failed = cases.iter().filter(|case| !run(case, &with_docker, &minato, folder.path())).count();
-    match BuildKit::start(&folder.path().join("buildkit"), bases) {
-        Err(missing) => skip(flags.iter(), &missing),
-        Ok(buildkit) => {
-            let with_buildkit = |case: &Case, context: &Path| buildkit.build(case, context);
-            failed += flags.iter().filter(|case| !run(case, &with_buildkit, &minato, folder.path())).count();
-        }
-    }
-    report(cases.len() + flags.len() - failed, failed)
+    report(cases.len() - failed, failed)
 }
-
-fn skip<'a>(cases: impl Iterator<Item = &'a Case>, missing: &str) {
-    cases.for_each(|case| eprintln!("SKIPPED {}: {missing}", case.name));
-}
-
-/// Builds a case and gives the folder with the unpacked archive of its image.
-type Reference<'a> = &'a dyn Fn(&Case, &Path) -> Result<PathBuf, String>;
 
 /// The line that `./test` counts; a skipped test is among the passed ones, as in the standard runner.
 fn report(passed: usize, failed: usize) -> ExitCode {
@@ -77,9 +62,9 @@ fn report(passed: usize, failed: usize) -> ExitCode {
     code
 }
 
-fn run(case: &Case, reference: Reference<'_>, minato: &Minato, folder: &Path) -> bool {
+fn run(case: &Case, reference: &BuildKit, minato: &Minato, folder: &Path) -> bool {
     let context = case.prepare(&folder.join("contexts"));
-    let (expected, found) = (reference(case, &context), minato.build(case, &context));
+    let (expected, found) = (reference.build(case, &context), minato.build(case, &context));
     let problems = if case.is_refused() {
         let built = [("the reference", expected.is_ok()), ("minato", found.is_ok())];
         built.iter().filter(|(_, built)| *built).map(|(who, _)| format!("{who} builds it")).collect()
