@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use minato_build::{Builder, Built, Cancelled, PassThrough, PassedFile, Request};
-use minato_oci::{Digest, Image, Platform, Reference};
+use minato_oci::{Digest, Image, Platform, Reference, Store, StoreError};
 use minato_resource::{Object, SourceFile};
 use minato_source::{ImageBuild, Replacement, Revision};
 
@@ -73,6 +73,26 @@ fn objects(repository: &Repository, built: &[(Replacement, Image)]) -> Result<Ve
     let replacements: Vec<Replacement> = built.iter().map(|(replacement, _)| replacement.clone()).collect();
     let replaced = repository.objects.iter().map(|object| minato_source::substitute(object, &replacements));
     Ok(replaced.collect::<Result<_, _>>()?)
+}
+
+/// Takes away the names that `up` gave to versions of these repositories which no history needs any more, so that the
+/// images can go. A tag that a person chose stays.
+pub fn forget_old_versions(store: &Store, repositories: &BTreeSet<String>) -> Result<(), StoreError> {
+    let needed: BTreeSet<Digest> = store.pinned()?.into_iter().flat_map(|(_, ids)| ids).collect();
+    for (reference, id, _) in store.tagged()? {
+        let is_ours =
+            repositories.contains(&reference.name()) && reference.tag().is_some_and(Revision::is_tag);
+        if is_ours && !needed.contains(&id) {
+            store.untag(&reference)?;
+        }
+    }
+    Ok(())
+}
+
+/// The repositories of images as Objects write them.
+pub fn repositories<'a>(images: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    let references = images.into_iter().filter_map(|image| image.parse::<Reference>().ok());
+    references.map(|reference| reference.name()).collect()
 }
 
 /// What the files say when nothing is built: the rendered Objects themselves.
@@ -234,4 +254,38 @@ fn step_environment(arguments: &ImageArguments) -> anyhow::Result<BTreeMap<Strin
         }
     }
     Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says so and ends")]
+
+    use minato_oci::ImageConfig;
+
+    use super::*;
+
+    #[test]
+    fn old_versions_lose_their_names_and_chosen_tags_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let image = |author: &str| {
+            let config = ImageConfig { author: Some(author.to_owned()), ..ImageConfig::default() };
+            store.save_image(&config).unwrap().id
+        };
+        let (old, needed) = (image("old"), image("needed"));
+        store.pin("shop", &[needed]).unwrap();
+        for (reference, id) in [
+            ("shop:0123456789ab", old),
+            ("shop:0123456789ac", needed),
+            ("shop:release", old),
+            ("other:0123456789ab", old),
+        ] {
+            store.tag(&reference.parse().unwrap(), &id).unwrap();
+        }
+        let written = [format!("shop:0123456789ac@{needed}"), "not an image".to_owned()];
+        forget_old_versions(&store, &repositories(&written)).unwrap();
+        let left = store.tagged().unwrap();
+        let left: Vec<String> = left.iter().map(|(reference, ..)| reference.familiar()).collect();
+        assert_eq!(left, ["other:0123456789ab", "shop:0123456789ac", "shop:release"]);
+    }
 }

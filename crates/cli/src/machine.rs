@@ -1,5 +1,6 @@
 //! This machine as the user set it: the data folder, and how to reach what is in it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use minato_state::State;
 use minato_workload::{EngineChoice, Supervisor, SupervisorOptions};
 
 use crate::arguments::MachineArguments;
+use crate::images;
 use crate::print::Printer;
 
 /// What no image and no revision needs stays so long as the cache of later builds.
@@ -59,6 +61,15 @@ impl Machine {
         if let Err(error) = collected {
             printer.warning(&format!("unused images were not removed: {error:#}"));
         }
+    }
+
+    /// As [`Machine::collect_garbage`], and the versions of these repositories that no history remembers go, too.
+    pub fn forget_old_versions(&self, printer: &Printer, repositories: &BTreeSet<String>) {
+        let forgotten = self.store().and_then(|store| Ok(images::forget_old_versions(&store, repositories)?));
+        if let Err(error) = forgotten {
+            printer.warning(&format!("names of old images were not removed: {error:#}"));
+        }
+        self.collect_garbage(printer);
     }
 
     /// As [`Machine::collect_garbage`], where the user has set a limit: a build that makes nothing new stays quick.

@@ -28,6 +28,10 @@ fn rollback_brings_the_revision_before_and_is_in_the_history() {
     assert_eq!(history.expect(0).json().as_array().map(Vec::len), Some(3), "{history}");
 
     machine.minato(&["rollback", "--to", "99"]).expect(2).says("99");
+    let versions =
+        || machine.minato(&["images", "-o", "json"]).expect(0).to_string().matches("example/shop:").count();
+    assert_eq!(versions(), 1, "both revisions have one image");
     machine.minato(&["delete", "--all"]).expect(0);
     machine.assert_nothing_is_left();
+    assert_eq!(versions(), 0, "their names went with the application");
 }

@@ -42,12 +42,14 @@ pub enum GitError {
     },
 }
 
+/// How much of a hash is in a tag.
+const HASH_DIGITS: usize = 12;
+
 impl Revision {
     /// The tag of an image built from this revision: the commit, and when files differ from it `-dirty-` and the
     /// start of `context_hash`, the hash of what the build reads (with or without `sha256:`). Without Git the hash
     /// alone stands for it.
     pub fn tag(revision: Option<&Revision>, context_hash: &str) -> String {
-        const HASH_DIGITS: usize = 12;
         let digits = context_hash.rsplit_once(':').map_or(context_hash, |(_, digits)| digits);
         let hash: String = digits.chars().filter(char::is_ascii_hexdigit).take(HASH_DIGITS).collect();
         match revision {
@@ -56,6 +58,20 @@ impl Revision {
             None => hash,
         }
     }
+
+    /// Whether a tag is of the form that [`Revision::tag`] gives, and not one that a person chose.
+    pub fn is_tag(text: &str) -> bool {
+        let is_hash = |text: &str| text.len() == HASH_DIGITS && is_hexadecimal(text);
+        let is_commit = |text: &str| matches!(text.len(), 40 | 64) && is_hexadecimal(text);
+        match text.split_once("-dirty-") {
+            Some((commit, hash)) => is_commit(commit) && is_hash(hash),
+            None => is_commit(text) || is_hash(text),
+        }
+    }
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'))
 }
 
 /// The revision of a folder; `None` when there is no `git`, no repository, or no commit yet.

@@ -1,12 +1,15 @@
 //! `minato delete`: stops an application and removes everything it left where it runs.
 
-use minato_sync::{ApplicationRecord, DeleteRequest, delete};
+use std::collections::BTreeSet;
+
+use minato_sync::{ApplicationRecord, DeleteRequest, StateStore, delete};
 
 use crate::adapter::{SyncEvents, secrets_of};
 use crate::application;
 use crate::arguments::DeleteArguments;
 use crate::engine::Engine;
 use crate::exit::Failure;
+use crate::images;
 use crate::machine::Machine;
 use crate::print::Printer;
 
@@ -18,10 +21,14 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &DeleteArgumen
     if records.is_empty() {
         printer.line("nothing is deployed");
     }
+    let mut repositories = BTreeSet::new();
     for record in records {
+        let history = machine.state()?.history(&record.name).await?;
+        repositories
+            .extend(images::repositories(history.iter().flat_map(|revision| revision.content.images.keys())));
         delete_one(machine, printer, record).await?;
     }
-    machine.collect_garbage(printer);
+    machine.forget_old_versions(printer, &repositories);
     Ok(())
 }
 

@@ -44,6 +44,7 @@ async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -
     let engine = Engine::of_this_machine(machine, secrets_of(Some(&repository))?)?;
     findings::refuse(printer, &engine.check(&engine::context(&repository, &deployable)).await?)?;
     let name = repository.application.name.as_str().to_owned();
+    let repositories = images::repositories(deployable.images.keys());
     let request = request(repository, deployable);
     let events = SyncEvents::new(printer);
     let lock = if arguments.no_wait { std::time::Duration::ZERO } else { LOCK_PATIENCE };
@@ -51,7 +52,7 @@ async fn deploy(machine: &Machine, printer: &Printer, arguments: &UpArguments) -
     drop(events);
     outcome::report(printer, &outcome)?;
     if !matches!(outcome, Outcome::Unchanged) {
-        machine.collect_garbage(printer);
+        machine.forget_old_versions(printer, &repositories);
     }
     outcome::say_where(machine, printer, &name).await?;
     Ok(name)

@@ -74,4 +74,11 @@ fn tags() {
     assert_eq!(Revision::tag(Some(&at(false)), hash), "c0ffee");
     assert_eq!(Revision::tag(Some(&at(true)), hash), "c0ffee-dirty-0123456789ab");
     assert_eq!(Revision::tag(None, "0123456789abcdef"), "0123456789ab");
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    for ours in [commit.to_owned(), format!("{commit}-dirty-0123456789ab"), "0123456789ab".to_owned()] {
+        assert!(Revision::is_tag(&ours), "{ours}");
+    }
+    for chosen in ["latest", "1.0", "0123456789AB", "v1-dirty-0123456789ab", "decade", ""] {
+        assert!(!Revision::is_tag(chosen), "{chosen}");
+    }
 }
