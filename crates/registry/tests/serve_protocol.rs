@@ -177,3 +177,21 @@ fn what_is_too_long_or_comes_too_slowly_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert_eq!(registry.get(&location).header("range"), "0-1", "what came is kept");
 }
+
+#[test]
+fn who_does_not_read_gives_up_his_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { stall: Duration::from_millis(300), connections: 1, ..Limits::default() };
+    let registry = Registry::start(folder.path());
+    // More than the buffers of both ends.
+    let blob = registry.push_blob("a", &vec![7; 64 << 20]);
+    registry.stop();
+    let registry = Registry::start_with(Options { limits, ..Options::new(folder.path()) });
+    let mut asked = TcpStream::connect(registry.address).unwrap();
+    write!(asked, "GET /v2/a/blobs/{blob} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    asked.read_exact(&mut [0; 12]).unwrap();
+    // There is one place: the next one is served when it is free again.
+    assert_eq!(registry.get("/v2/").status, 200);
+    let rest = asked.read_to_end(&mut Vec::new());
+    assert!(rest.is_err() || rest.unwrap() < 64 << 20, "it was cut off");
+}

@@ -13,10 +13,11 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::handle::Service;
+use super::patience::Patient;
 use super::tls::acceptor;
 use super::{AccessError, Options, StorageError, TlsError};
 
@@ -108,7 +109,9 @@ impl Server {
     pub async fn run(self, end: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(self.service.limits().connections));
         let graceful = GracefulShutdown::new();
-        let upkeep = tokio::spawn(self.service.upkeep());
+        // What is spawned here ends with this future, however that ends.
+        let (mut connections, mut upkeep) = (JoinSet::new(), JoinSet::new());
+        upkeep.spawn(self.service.upkeep());
         let mut end = std::pin::pin!(end);
         loop {
             let next = async {
@@ -124,12 +127,13 @@ impl Server {
                 continue;
             };
             let (service, watcher, tls) = (Arc::clone(&self.service), graceful.watcher(), self.tls.clone());
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 welcome(service, stream, watcher, tls).await;
                 drop(slot);
             });
+            while connections.try_join_next().is_some() {}
         }
-        upkeep.abort();
+        drop(upkeep);
         let _ = tokio::time::timeout(END_TIME, graceful.shutdown()).await;
     }
 }
@@ -162,8 +166,9 @@ impl std::fmt::Debug for Server {
 async fn welcome(service: Arc<Service>, stream: TcpStream, watcher: Watcher, tls: Option<TlsAcceptor>) {
     // Small answers go at once; it is no loss where that can't be had.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return serve(service, stream, watcher).await };
     let patience = service.limits().stall;
+    let stream = Patient::new(stream, patience);
+    let Some(tls) = tls else { return serve(service, stream, watcher).await };
     if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
         serve(service, stream, watcher).await;
     }

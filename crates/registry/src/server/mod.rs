@@ -18,6 +18,7 @@ mod document;
 mod handle;
 mod listen;
 mod name;
+mod patience;
 mod pattern;
 mod retain;
 mod route;
@@ -73,7 +74,7 @@ pub struct Limits {
     pub blob: u64,
     /// Bytes of one manifest.
     pub manifest: u64,
-    /// How long a body may bring nothing, and a client may read nothing of an answer's head.
+    /// How long a body may bring nothing, and a client may take nothing of its answer.
     pub stall: Duration,
     /// Connections at the same time.
     pub connections: usize,
