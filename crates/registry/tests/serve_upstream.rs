@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use minato_oci::Digest;
 use minato_registry::server::{Options, Upstreams};
 use minato_registry::{Client, Options as ClientOptions};
+use serde_json::json;
 use served::Registry;
 
 /// The cache in `folder` of the registry at `address`, under the name `there.example`.
@@ -38,6 +39,13 @@ fn what_was_asked_for_once_is_here_when_the_other_registry_is_not() {
     assert_eq!(first.header("docker-content-digest"), manifest.to_string());
     assert_eq!(here.ask("HEAD", &format!("{path}/blobs/{blob}"), &[], b"").header("content-length"), "7");
     assert_eq!(here.get(&format!("{path}/blobs/{blob}")).body, b"a layer");
+    let sbom = json!({"schemaVersion": 2, "mediaType": served::INDEX, "artifactType": "sbom", "manifests": [],
+        "subject": {"mediaType": served::MANIFEST, "digest": manifest, "size": 1}});
+    let sbom = there.push_manifest("team/app", "", &sbom);
+    let about = here.get(&format!("{path}/referrers/{manifest}?artifactType=sbom")).json();
+    assert_eq!(about["manifests"][0]["digest"], sbom.to_string());
+    there.push_image("team/app", "unasked", b"a layer");
+    assert_eq!(here.get(&format!("{path}/tags/list")).json()["tags"], json!(["latest", "unasked"]));
     for missing in ["manifests/other".to_owned(), format!("blobs/{}", Digest::sha256(b"other"))] {
         assert_eq!(here.get(&format!("{path}/{missing}")).status, 404, "{missing}");
     }
@@ -53,6 +61,7 @@ fn what_was_asked_for_once_is_here_when_the_other_registry_is_not() {
     );
     assert_eq!(here.get(&format!("{path}/blobs/{blob}")).body, b"a layer");
     assert_eq!(here.get(&format!("{path}/manifests/other")).status, 502);
+    assert_eq!(here.get(&format!("{path}/tags/list")).json()["tags"], json!(["latest"]));
 }
 
 #[test]

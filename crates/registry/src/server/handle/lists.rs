@@ -3,7 +3,8 @@
 use http::HeaderName;
 use http::header::{CONTENT_TYPE, LINK};
 use minato_oci::media_type;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Service, blocking};
 use crate::server::access::{Action, Caller, Need};
@@ -41,16 +42,27 @@ impl Service {
     }
 
     pub(super) async fn tags(&self, name: RepositoryName, page: Page) -> Result<Answer, Refusal> {
-        let repository = self.repository(&name);
-        let unknown = name.to_string();
+        let tags = match self.tags_there(&name).await {
+            Some(tags) => tags,
+            None => self.tags_here(&name).await?,
+        };
+        let (tags, next) = cut(tags, &page, &format!("/v2/{name}/tags/list"));
+        Ok(with_json(next, &json!({ "name": name.as_str(), "tags": tags })))
+    }
+
+    async fn tags_there(&self, name: &RepositoryName) -> Option<Vec<String>> {
+        let (cache, origin) = self.origin(name)?;
+        cache.tags(&origin).await
+    }
+
+    async fn tags_here(&self, name: &RepositoryName) -> Result<Vec<String>, Refusal> {
+        let (repository, unknown) = (self.repository(name), name.to_string());
         let tags = blocking(move || match repository.exists() {
             true => repository.tags(),
             false => Err(StorageError::NoRepository(unknown)),
         })
         .await?;
-        let tags = tags.iter().map(ToString::to_string).collect();
-        let (tags, next) = cut(tags, &page, &format!("/v2/{name}/tags/list"));
-        Ok(with_json(next, &json!({ "name": name.as_str(), "tags": tags })))
+        Ok(tags.iter().map(ToString::to_string).collect())
     }
 
     /// An answer also where nothing is: clients would take "not found" for a registry without this endpoint.
@@ -60,16 +72,35 @@ impl Service {
         subject: ContentDigest,
         kind: Option<String>,
     ) -> Result<Answer, Refusal> {
-        let repository = self.repository(&name);
-        let mut found = blocking(move || repository.referrers(&subject)).await?;
+        let mut found = self.entries_about(&name, subject).await?;
         let mut headers = vec![(CONTENT_TYPE, media_type::INDEX.to_owned())];
         if let Some(kind) = kind {
-            found.retain(|referrer| referrer.artifact_type.as_deref() == Some(&kind));
+            found.retain(|entry| entry.get("artifactType").and_then(Value::as_str) == Some(&kind));
             headers.push((FILTERS_APPLIED, "artifactType".to_owned()));
         }
         let index = json!({ "schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": found });
         Ok(with_json(headers, &index))
     }
+
+    async fn entries_about(
+        &self,
+        name: &RepositoryName,
+        subject: ContentDigest,
+    ) -> Result<Vec<Value>, Refusal> {
+        if let Some((cache, origin)) = self.origin(name)
+            && let Some(found) = cache.referrers(&origin, &subject).await
+        {
+            return Ok(as_entries(&found));
+        }
+        let repository = self.repository(name);
+        Ok(as_entries(&blocking(move || repository.referrers(&subject)).await?))
+    }
+}
+
+/// Descriptors as they go into a list.
+fn as_entries(found: &[impl Serialize]) -> Vec<Value> {
+    let entry = |one| serde_json::to_value(one).expect("descriptors have string keys");
+    found.iter().map(entry).collect()
 }
 
 /// The part of sorted `entries` that was asked for, and where the next one is.

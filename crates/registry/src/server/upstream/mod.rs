@@ -2,6 +2,7 @@
 //! other registry is not.
 
 mod flight;
+mod lists;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
