@@ -10,6 +10,8 @@
 
 #[path = "support/probe.rs"]
 mod probe;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/recovery.rs"]
 mod recovery;
 mod support;
@@ -22,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use probe::Probe;
+use random::Random;
 use recovery::{Victim, assert_service};
 use support::application::{Application, Version};
 use support::http::page;
@@ -189,17 +192,4 @@ fn version(number: u64) -> Version {
 /// Whether it was still there.
 fn kill(process: &Process) -> bool {
     Command::new("kill").args(["-9", &process.id.to_string()]).output().unwrap().status.success()
-}
-
-/// The same moments for the same seed (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
 }
