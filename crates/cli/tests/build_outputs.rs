@@ -196,6 +196,13 @@ fn several_platforms_are_pushed_as_one_index() {
     assert_eq!(ran.stdout.trim(), digest, "{ran}");
     assert_eq!(fs::read_to_string(identity).unwrap(), digest);
     assert_eq!(metadata["image.name"], name.as_str());
+    // One of several machines pushes its platform without a tag; somebody puts the index over them together.
+    let untagged = format!("type=image,name={}/team/part,push=true,push-by-digest=true", registry.host());
+    let ran = build(&machine, &context, &["-o", &untagged, "-o", "json"]);
+    let digest = ran.json()["exported"].as_str().unwrap().to_owned();
+    assert!(inspect(&format!("docker://{}/team/part@{digest}", registry.host()))["layers"].is_array());
+    let tags = machine.minato(&["registry", "tags", &format!("{}/team/part", registry.host())]);
+    assert!(tags.code != 0 || tags.stdout.trim().is_empty(), "{tags}");
     // What is on this machine is pushed as a whole, too.
     let again = machine.minato(&["push", &name]);
     assert!(again.expect(0).stdout.contains("@sha256:"), "{again}");

@@ -6,11 +6,12 @@
 
 use std::fs;
 use std::io::Write;
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use minato_oci::layer::{Compression, Limits, write_tar};
+use minato_oci::layer::{Compression, Encoding, EncodingWriter, Limits, write_tar};
 use minato_oci::{Digest, Digester, Store};
 
 const FILES: usize = 10_000;
@@ -44,6 +45,17 @@ fn main() {
                 .unpack_layer(blob.as_slice(), Compression::detect(blob), &diff_id, Limits::default())
                 .unwrap();
         });
+    }
+    for (name, compression) in [("gzip -6", Compression::Gzip), ("zstd -3", Compression::Zstd)] {
+        let encoding = Encoding::new(compression, None).unwrap();
+        for threads in [1, 2] {
+            measure(&format!("{name}, threads: {threads}"), || {
+                let threads = NonZero::new(threads).unwrap();
+                let mut writer = EncodingWriter::with_threads(encoding, threads, std::io::sink());
+                writer.write_all(&tar).unwrap();
+                writer.finish().unwrap();
+            });
+        }
     }
     let (plain, packed) = (place.path().join("a.tar"), place.path().join("a.tar.zst"));
     fs::File::create(&plain).unwrap().write_all(&tar).unwrap();

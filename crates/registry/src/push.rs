@@ -94,18 +94,50 @@ impl Client {
         if reference.digest().is_some() {
             return Err(PushError::ToDigest(Box::new(reference.clone())));
         }
+        let reference = reference.with_default_tag();
+        let documents = self.push_as(export, &reference, reference.tag(), store, progress).await?;
+        Ok(Pushed::new(&reference, documents))
+    }
+
+    /// As [`Client::push_export`], without a tag: what was pushed is known by its digest alone, until somebody puts it into
+    /// an index.
+    ///
+    /// # Errors
+    /// As [`Client::push`].
+    pub async fn push_by_digest(
+        &self,
+        export: &Export,
+        repository: &Reference,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Pushed, PushError> {
+        let documents = self.push_as(export, repository, None, store, progress).await?;
+        Ok(Pushed::new(repository, documents))
+    }
+
+    async fn push_as(
+        &self,
+        export: &Export,
+        reference: &Reference,
+        tag: Option<&str>,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Documents, PushError> {
         let of_store = store.clone();
         let _lease = task(move || of_store.lease()).await??;
-        let reference = reference.with_default_tag();
-        let endpoint = self.origin(&reference);
+        let endpoint = self.origin(reference);
         let scope = push_scope(reference.repository());
-        let destination = self.destination(&reference, &endpoint, &scope, progress);
-        let mounts = mounts(store, &reference)?;
+        let destination = self.destination(reference, &endpoint, &scope, progress);
+        let mounts = mounts(store, reference)?;
         let (processors, parallel) = (Mutex::new(()), self.parallel);
-        let push = Push { export, store, destination, mounts, processors, parallel };
-        let documents = push.run(reference.tag().unwrap_or("latest")).await?;
+        Push { export, store, destination, mounts, processors, parallel }.run(tag).await
+    }
+}
+
+impl Pushed {
+    fn new(reference: &Reference, documents: Documents) -> Self {
         let digest = documents.root().descriptor.digest;
-        Ok(Pushed { reference: reference.with_digest(digest), digest, documents })
+        Self { reference: reference.with_digest(digest), digest, documents }
     }
 }
 
@@ -162,7 +194,7 @@ struct Mount {
 }
 
 impl Push<'_> {
-    async fn run(&self, tag: &str) -> Result<Documents, PushError> {
+    async fn run(&self, tag: Option<&str>) -> Result<Documents, PushError> {
         let blobs = self.layers().await?;
         self.configs().await?;
         let documents = self.export.documents(&blobs);
@@ -172,7 +204,9 @@ impl Push<'_> {
                 self.put(&manifest.descriptor.digest.to_string(), manifest).await?;
             }
         }
-        self.put(tag, documents.root()).await?;
+        let root = documents.root();
+        let digest = root.descriptor.digest.to_string();
+        self.put(tag.unwrap_or(&digest), root).await?;
         Ok(documents)
     }
 

@@ -8,7 +8,7 @@ use clap::Args;
 #[command(next_help_heading = "Output")]
 pub struct BuildOutputArguments {
     /// Where the image goes (repeatable): DIR (its files), - (a tar of them on stdout),
-    /// type=image|registry|oci|docker|local|tar|cacheonly[,dest=PATH][,name=REFERENCE][,push=true]
+    /// type=image|registry|oci|docker|local|tar|cacheonly[,dest=PATH][,name=REFERENCE][,push=true][,push-by-digest=true]
     /// [,compression=gzip|zstd|uncompressed][,compression-level=N][,force-compression=true]
     /// [,oci-mediatypes=false][,tar=false]; or how the answer is printed: json, yaml, table
     #[arg(short, long, value_name = "OUTPUT")]

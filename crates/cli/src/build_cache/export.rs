@@ -12,6 +12,8 @@ use minato_build::cache_exchange::{
 use minato_oci::export::{Annotation, Document, Packed};
 use minato_oci::layout::{self, Item};
 use minato_oci::{Descriptor, Digest, Manifest, Reference, Store, StoreError, media_type};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::{CachePlace, CacheTo};
 use crate::adapter::PullProgress;
@@ -130,12 +132,12 @@ fn replace_folder(store: &Store, packed: &Packed, folder: &Path, name: &str) -> 
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
     let staged = tempfile::Builder::new().prefix(".minato-cache-").tempdir_in(parent)?;
-    let (new, old) = (staged.path().join("new"), staged.path().join("old"));
+    let new = staged.path().join("new");
     let names = [format!("cache:{name}").parse::<Reference>()?];
     layout::write_folder(store, &[Item::new(packed, &names)], &new)?;
-    match fs::rename(folder, &old) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
+    // One step where there is an old one, which then goes with the staging folder.
+    match renameat_with(CWD, &new, CWD, folder, RenameFlags::EXCHANGE) {
+        Err(Errno::NOENT) => Ok(fs::rename(&new, folder)?),
+        exchanged => Ok(exchanged.map_err(io::Error::from)?),
     }
-    Ok(fs::rename(&new, folder)?)
 }

@@ -40,6 +40,8 @@ pub struct Target {
     pub kind: Kind,
     /// What it is called, where that is not what `--tag` says.
     pub names: Vec<Reference>,
+    /// Whether it is pushed without a tag.
+    pub by_digest: bool,
     pub options: ExportOptions,
 }
 
@@ -150,7 +152,7 @@ impl Target {
     }
 
     fn of(kind: Kind) -> Self {
-        Self { kind, names: Vec::new(), options: ExportOptions::default() }
+        Self { kind, names: Vec::new(), by_digest: false, options: ExportOptions::default() }
     }
 }
 
@@ -182,13 +184,19 @@ fn target(text: &str) -> anyhow::Result<Target> {
     let push = fields.take_flag("push")?;
     let as_archive = fields.take_flag("tar")?.unwrap_or(true);
     let kind = kind_of(&kind, destination, push, as_archive)?;
+    let by_digest = fields.take_flag("push-by-digest")?.unwrap_or(false);
+    // Here a name is always printed with its registry and digest.
+    fields.take_flag("name-canonical")?;
+    if by_digest && kind != (Kind::Image { push: true }) {
+        bail!("push-by-digest is for type=image,push=true");
+    }
     let names = fields.take("name").unwrap_or_default();
     let names = names.split(',').filter(|name| !name.is_empty());
     let names = names.map(|name| Ok(name.trim().parse::<Reference>().context("name")?.with_default_tag()));
     let names = names.collect::<anyhow::Result<_>>()?;
     let options = export_options(&mut fields, &kind)?;
     fields.nothing_left()?;
-    Ok(Target { kind, names, options })
+    Ok(Target { kind, names, by_digest, options })
 }
 
 fn kind_of(
@@ -308,6 +316,7 @@ mod tests {
         refused(&["type=image,compression=zstd,compression-level=30"], "1 to 22");
         refused(&["type=image,push=maybe"], "push=maybe is neither true nor false");
         refused(&["type=tar,dest=-", "type=oci,dest=-"], "only one of several outputs");
+        refused(&["type=image,push-by-digest=true"], "push-by-digest is for type=image,push=true");
         refused(&["type=tar,dest=x,push=true"], "push is for type=image");
     }
 }

@@ -113,7 +113,10 @@ impl Outlet<'_> {
         let client = self.machine.registry_client()?;
         for name in self.names(target) {
             let progress = PullProgress::new(self.printer, "push", name);
-            let pushed = client.push_export(&export, name, self.store, &progress).await;
+            let pushed = match target.by_digest {
+                true => client.push_by_digest(&export, name, self.store, &progress).await,
+                false => client.push_export(&export, name, self.store, &progress).await,
+            };
             progress.end(pushed.is_ok());
             let pushed = pushed.map_err(refused)?;
             for (subject, artifact) in self.artifacts(target, attestations, &pushed.documents)? {
