@@ -61,7 +61,11 @@ fn write_and_read(mut entries: Vec<(Entry, Vec<u8>)>) {
     entries.dedup_by(|(one, _), (other, _)| one.path == other.path);
     let mut writer = TarWriter::new(Vec::new());
     let mut written = Vec::new();
-    for (entry, content) in entries {
+    for (mut entry, content) in entries {
+        // A link's mode means nothing, and the writer says so.
+        if matches!(entry.kind, Kind::Symlink { .. }) {
+            entry.mode = 0o777;
+        }
         if writer.append(&entry, &mut content.as_slice()).is_err() {
             return;
         }
@@ -93,7 +97,8 @@ fn place() -> &'static PathBuf {
     PLACE.get_or_init(|| {
         let memory = PathBuf::from("/dev/shm");
         let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        let place = tempfile::Builder::new().prefix("minato-fuzz-").tempdir_in(parent).expect("a folder").keep();
+        let place =
+            tempfile::Builder::new().prefix("minato-fuzz-").tempdir_in(parent).expect("a folder").keep();
         fs::write(place.join("sentinel"), b"untouched").expect("it can be written");
         place
     })
