@@ -53,6 +53,13 @@ pub struct Built {
     pub materials: Vec<Material>,
 }
 
+impl Built {
+    /// An image that another engine made: nothing is known of its steps.
+    pub fn elsewhere(image: Image) -> Self {
+        Self { image, steps: Vec::new(), used_cache: UsedCache::default(), materials: Vec::new() }
+    }
+}
+
 impl Builder<'_> {
     /// Builds the image for each of `platforms`, one after the other: what does not depend on the platform, such as a
     /// stage `FROM --platform=$BUILDPLATFORM`, is done by the first and found in the cache by the others.

@@ -4,6 +4,7 @@ mod build_output;
 mod checks;
 mod copy;
 mod deferred;
+mod engine;
 mod registry;
 mod registry_serve;
 mod size;
@@ -18,6 +19,7 @@ pub use build_output::BuildOutputArguments;
 pub use checks::CallArguments;
 pub use copy::CopyArguments;
 use deferred::verbs;
+pub use engine::EngineName;
 pub use registry::{RegistryArguments, RegistryVerb};
 pub use registry_serve::{AccessArguments, RetainArguments, ServeArguments, TlsArguments};
 pub use transfer::PushArguments;
@@ -147,6 +149,9 @@ pub struct RepositoryArguments {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Build")]
 pub struct ImageArguments {
+    /// Let an engine that is there already build, instead of Minato itself
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    pub builder: Option<EngineName>,
     /// Value of a build argument; without =VALUE it comes from the environment (repeatable)
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,

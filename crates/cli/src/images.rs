@@ -14,6 +14,7 @@ use crate::adapter::{BuildProgress, Registries};
 use crate::arguments::ImageArguments;
 use crate::build_secrets;
 use crate::exit::Failure;
+use crate::foreign_builder::ForeignBuilder;
 use crate::machine::Machine;
 use crate::print::Printer;
 use crate::repository::Repository;
@@ -46,7 +47,7 @@ pub async fn prepare(
     let mut revision = None;
     let ours = repository.images.iter().map(|image| (Some(&image.repository), &image.build));
     for (name, build) in ours.chain(repository.alone.iter().map(|build| (None, build))) {
-        let built = build_one(machine, &registries, repository, build, arguments)?;
+        let built = build_one(machine, &registries, repository, build, arguments).await?;
         let name = match name {
             Some(name) => name.clone(),
             None => repository.application.name.as_str().parse()?,
@@ -132,7 +133,7 @@ async fn pull_others(
     Ok(())
 }
 
-fn build_one(
+async fn build_one(
     machine: &Machine,
     registries: &Registries<'_>,
     repository: &Repository,
@@ -142,7 +143,21 @@ fn build_one(
     let context = repository.tree.root().join(&build.context);
     let mut request = request(context, repository.dockerfile(build)?, arguments)?;
     request.target.clone_from(&build.target);
-    Ok(run(machine, registries, &request)?.image)
+    let platform = std::slice::from_ref(&request.platform);
+    Ok(make(machine, registries, &request, platform, arguments).await?.remove(0).image)
+}
+
+/// The image for each platform, by the builder that the command line names.
+pub async fn make(
+    machine: &Machine,
+    registries: &Registries<'_>,
+    request: &Request,
+    platforms: &[Platform],
+    arguments: &ImageArguments,
+) -> Result<Vec<Built>, Failure> {
+    let Some(engine) = arguments.builder else { return run_all(machine, registries, request, platforms) };
+    let (printer, store) = (registries.printer, registries.store);
+    ForeignBuilder { engine, printer, store, arguments }.build(request, platforms).await
 }
 
 /// What the command line says of a build.
@@ -167,13 +182,8 @@ pub fn request(
 }
 
 /// Builds for this machine.
-pub fn run(machine: &Machine, registries: &Registries<'_>, request: &Request) -> Result<Built, Failure> {
-    let mut built = run_all(machine, registries, request, std::slice::from_ref(&request.platform))?;
-    Ok(built.remove(0))
-}
-
 /// Builds for each platform, on threads of its own; Ctrl-C ends it with nothing left running.
-pub fn run_all(
+fn run_all(
     machine: &Machine,
     registries: &Registries<'_>,
     request: &Request,

@@ -16,6 +16,7 @@ mod exit;
 mod fail_points;
 mod fields;
 mod findings;
+mod foreign_builder;
 mod image_place;
 mod images;
 mod log_files;

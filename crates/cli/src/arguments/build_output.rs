@@ -27,21 +27,21 @@ pub struct BuildOutputArguments {
     pub annotation: Vec<String>,
     /// Cache of another machine (repeatable): type=registry,ref=IMAGE (an image with an inline cache, too) or
     /// type=local,src=DIR
-    #[arg(long, value_name = "CACHE")]
+    #[arg(long, value_name = "CACHE", conflicts_with = "builder")]
     pub cache_from: Vec<String>,
     /// Write the cache for other machines (repeatable): type=registry,ref=IMAGE, type=local,dest=DIR or type=inline
     /// [,mode=min|max][,mounts=true][,compression=gzip|zstd|uncompressed][,ignore-error=true]
-    #[arg(long, value_name = "CACHE")]
+    #[arg(long, value_name = "CACHE", conflicts_with = "builder")]
     pub cache_to: Vec<String>,
     /// Attach where the image came from (SLSA v1) to what is pushed or written as type=oci: true or mode=min, mode=max
-    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", require_equals = true, conflicts_with = "builder")]
     pub provenance: Option<String>,
     /// Attach a bill of materials (SPDX or CycloneDX JSON): generator=PROGRAM, which gets the folder of an OCI layout and
     /// prints it, or file=PATH
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", conflicts_with = "builder")]
     pub sbom: Option<String>,
     /// The same two in one flag (repeatable): type=provenance[,mode=max], type=sbom,generator=PROGRAM
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", conflicts_with = "builder")]
     pub attest: Vec<String>,
     /// Write the digests of what was built as JSON
     #[arg(long, value_name = "FILE")]

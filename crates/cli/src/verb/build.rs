@@ -35,7 +35,7 @@ pub async fn run(machine: &Machine, printer: &Printer, arguments: &BuildArgument
     build_checks::before(printer, &store, &request)?;
     request.cache_imports =
         build_cache::import(machine, &store, printer, &outputs.cache_from, &outputs.platforms).await?;
-    let built = images::run_all(machine, &registries, &request, &outputs.platforms)?;
+    let built = images::make(machine, &registries, &request, &outputs.platforms, &arguments.image).await?;
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let annotations = build_cache::inline(&outputs.cache_to, &built);
     let outlet = Outlet {
