@@ -78,7 +78,7 @@ fn child() {
 #[test]
 fn at_each_point_the_next_one_goes_on() {
     for point in POINTS {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = place();
         // The folder is made before: a point may be on the way to it.
         drop(Victim::start(folder.path(), None, 600_000));
         let first = Victim::start(folder.path(), Some(point), 600_000);
@@ -89,14 +89,14 @@ fn at_each_point_the_next_one_goes_on() {
         second.work("first").unwrap_or_else(|error| panic!("{point}: {error}"));
         second.check(&[]);
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = place();
     Victim::start(folder.path(), None, 600_000).push("a", "gone", "content").unwrap();
     Victim::start(folder.path(), Some(RETAINING), 600_000).wait_for_death(RETAINING);
     let next = Victim::start(folder.path(), None, 600_000);
     next.check(&[]);
     next.push("a", "gone", "content").unwrap();
     for point in COLLECTING {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = place();
         let filled = Victim::start(folder.path(), None, 600_000);
         filled.work("garbage").unwrap();
         let kept = filled.push("a", "kept", "kept").unwrap();
@@ -113,7 +113,7 @@ fn at_each_point_the_next_one_goes_on() {
 fn at_random_moments_nothing_that_was_acknowledged_is_lost() {
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (seed, rounds) = (number("MINATO_KILL_SEED", 1), number("MINATO_KILL_ROUNDS", 50));
-    let folder = tempfile::tempdir().unwrap();
+    let folder = place();
     let acknowledged = Mutex::new(Vec::new());
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     for round in 0..rounds {
@@ -147,6 +147,12 @@ fn at_random_moments_nothing_that_was_acknowledged_is_lost() {
     last.check(&acknowledged.lock().unwrap());
     let images = acknowledged.lock().unwrap().len();
     eprintln!("{rounds} times killed, seed {seed}: all of {images} images are whole");
+}
+
+/// In memory where that can be: a killed process loses nothing of a file system, and a slow disk would only make pushes
+/// few.
+fn place() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// A registry in a process of its own.

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use super::repositories::make_parent;
 use super::{ContentDigest, Repository, Storage, StorageError, failed, files};
 
-/// A use of a blob is noted no more often than this.
-const USE_RESOLUTION: Duration = Duration::from_secs(30);
+/// A question for a blob is noted no more often than this.
+const USE_RESOLUTION: Duration = Duration::from_secs(1);
 
 /// A blob to send.
 #[derive(Debug)]
@@ -35,19 +35,12 @@ impl Repository {
 
     /// Makes visible here what another repository has; tells whether it has it.
     pub(crate) fn mount(&self, digest: &ContentDigest, from: &Repository) -> Result<bool, StorageError> {
-        if from.blob(digest)?.is_none() {
-            return Ok(false);
-        }
         self.link_blob(&from.blob_link(digest), digest)
     }
 
     /// Makes visible here what any repository has; tells whether one has it.
     pub(crate) fn mount_from_anywhere(&self, digest: &ContentDigest) -> Result<bool, StorageError> {
-        let kept = self.storage.blob_path(digest);
-        let Some(file) = files::open(&kept)? else { return Ok(false) };
-        let found = file.metadata().map_err(|source| failed("look at", &kept, source))?;
-        note_use(&file, &found);
-        self.link_blob(&kept, digest)
+        self.link_blob(&self.storage.blob_path(digest), digest)
     }
 
     /// Takes the blob out of this repository; tells whether it was there.
@@ -70,8 +63,11 @@ impl Repository {
         files::remove(whole).map(drop)
     }
 
-    /// `false` when `from` is gone.
+    /// `false` when `from` is not there, or not any more.
     fn link_blob(&self, from: &Path, digest: &ContentDigest) -> Result<bool, StorageError> {
+        let Some(file) = files::open(from)? else { return Ok(false) };
+        // Before it is linked: a collection must not find a new link that looks old.
+        let _ = file.set_modified(SystemTime::now());
         let link = self.blob_link(digest);
         make_parent(&link)?;
         match files::link(from, &link) {

@@ -8,9 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::uploads::is_written;
-use super::{ContentDigest, Repository, Storage, StorageError, files};
+use super::{ContentDigest, Repository, Storage, StorageError, failed, files};
 use crate::server::content::Algorithm;
 
+/// A link of a repository on its way out.
+const GONE: &str = "_gone";
 /// A file in `staging/` is there for less than a second.
 const STAGING_KEPT: Duration = Duration::from_secs(86_400);
 
@@ -75,13 +77,15 @@ impl Repository {
         // No manifest is put meanwhile, so that none can need a blob that goes here.
         let removing = self.removing()?;
         let needed = self.needed()?;
+        files::remove(&self.part(GONE))?;
         for (digest, link) in self.digests_in("_blobs")? {
             if needed.contains(&digest) || is_recent(&link, collection.keep_blobs_for) {
                 continue;
             }
-            files::remove(&link)?;
-            fail::fail_point!("registry.serve.collect.link-removed");
-            collected.links += 1;
+            if self.remove_link(&link, collection.keep_blobs_for)? {
+                fail::fail_point!("registry.serve.collect.link-removed");
+                collected.links += 1;
+            }
         }
         self.sweep_referrers(&removing)?;
         for upload in files::entries(&self.part("_uploads"))? {
@@ -91,6 +95,19 @@ impl Repository {
             }
         }
         Ok(())
+    }
+
+    /// Removes a link, unless somebody asked for the blob at this moment: he was told that it is here. First the link is
+    /// out of sight, then it is looked at again, so that whoever still saw it has left his mark by then.
+    fn remove_link(&self, link: &Path, kept: Duration) -> Result<bool, StorageError> {
+        let gone = self.part(GONE);
+        fs::rename(link, &gone).map_err(|source| failed("move away", link, source))?;
+        let stays = is_recent(&gone, kept);
+        if stays {
+            files::link(&gone, link)?;
+        }
+        files::remove(&gone)?;
+        Ok(!stays)
     }
 
     /// What the manifests of the repository need.

@@ -11,6 +11,7 @@
 //!   _tags/TAG                          which manifest it means, and since when
 //!   _referrers/sha256/HEX/ALGORITHM-HEX  a manifest of which HEX is the subject
 //!   _uploads/ID                        what came of a blob so far
+//!   _gone                              a link that a collection is about to remove
 //! staging/                             files that are not whole yet
 //! ```
 //!
