@@ -1,10 +1,11 @@
 //! The images that a build starts from and copies from: found in the store, in a layout, or fetched.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::path::Path;
 use std::time::Instant;
 
-use minato_dockerfile::{Dockerfile, Statement};
+use minato_dockerfile::Statement;
 use minato_oci::layer::Limits;
 use minato_oci::layout::{self, Selection};
 use minato_oci::{Digest, Image, ImageConfig, Layer, Platform, Reference, Store};
@@ -14,18 +15,18 @@ use crate::bases::FetchError;
 use crate::builder::Builder;
 use crate::error::{BuildError, StepError};
 use crate::lower::CopyFrom;
+use crate::names::{Base, LayoutName, Names};
 use crate::place::{Source, one_line};
 use crate::progress::{StepName, StepOutcome};
 use crate::provenance::Material;
 use crate::request::Request;
-use crate::stages::{Base, Stages, sources_of};
+use crate::stages::Stages;
 
 /// What was found, by whom it is asked for.
 #[derive(Default)]
 pub(crate) struct BaseImages {
     pub(crate) images: BTreeMap<(Reference, Platform), BaseImage>,
-    /// By the stage's number.
-    pub(crate) layouts: BTreeMap<usize, BaseImage>,
+    pub(crate) layouts: BTreeMap<(LayoutName, Platform), BaseImage>,
 }
 
 /// An image whose layers are all here.
@@ -40,35 +41,40 @@ impl Builder<'_> {
     pub(crate) fn find_bases(
         &self,
         request: &Request,
-        dockerfile: &Dockerfile,
+        names: &Names<'_>,
         source: &Source<'_>,
         stages: &Stages<'_>,
     ) -> Result<BaseImages, BuildError> {
         let mut found = BaseImages::default();
         let mut wanted: BTreeMap<(Reference, Platform), Wanted> = BTreeMap::new();
-        for (index, stage) in &stages.needed {
+        for stage in stages.needed.values() {
             match &stage.base {
                 Base::Image(reference) => {
                     wanted
                         .entry((reference.clone(), stage.platform.clone()))
                         .or_insert_with(|| Wanted::new(source, &stage.name, &stage.stage.from));
                 }
-                Base::Layout { folder, name } => {
-                    let image = self.read_layout(folder, name.as_deref(), &stage.platform);
-                    let image = image.and_then(|image| BaseImage::new(self.store, image));
-                    found
-                        .layouts
-                        .insert(*index, image.map_err(|error| source.failed(&stage.stage.from, error))?);
+                Base::Layout(layout) => {
+                    self.find_layout(layout, &stage.platform, &mut found)
+                        .map_err(|error| source.failed(&stage.stage.from, error))?;
                 }
-                Base::Scratch | Base::Stage(_) => {}
+                Base::Scratch | Base::Stage(_) | Base::Tree(_) => {}
             }
-            for statement in &stage.stage.instructions {
-                for from in sources_of(dockerfile, statement, source)? {
-                    let CopyFrom::Image(reference) = from else { continue };
+            for statement in stage.instructions {
+                for from in names.sources_of(stage.index, statement, source)? {
                     // Also in a stage of another platform: what is copied goes into the target's image.
-                    wanted
-                        .entry((reference, request.platform.clone()))
-                        .or_insert_with(|| Wanted::new(source, &stage.name, statement));
+                    let platform = &request.platform;
+                    match from {
+                        CopyFrom::Image(reference) => {
+                            wanted
+                                .entry((reference, platform.clone()))
+                                .or_insert_with(|| Wanted::new(source, &stage.name, statement));
+                        }
+                        CopyFrom::Layout(layout) => self
+                            .find_layout(&layout, platform, &mut found)
+                            .map_err(|error| source.failed(statement, error))?,
+                        _ => {}
+                    }
                 }
             }
         }
@@ -137,6 +143,20 @@ impl Builder<'_> {
         let image = self.bases.fetch(reference, platform);
         let image = image.map_err(|source| StepError::Base { image: reference.familiar(), source })?;
         Ok((BaseImage::new(self.store, image)?, false))
+    }
+
+    fn find_layout(
+        &self,
+        layout: &LayoutName,
+        platform: &Platform,
+        found: &mut BaseImages,
+    ) -> Result<(), StepError> {
+        let key = (layout.clone(), platform.clone());
+        if let Slot::Vacant(slot) = found.layouts.entry(key) {
+            let image = self.read_layout(&layout.folder, layout.name.as_deref(), platform)?;
+            slot.insert(BaseImage::new(self.store, image)?);
+        }
+        Ok(())
     }
 
     fn read_layout(

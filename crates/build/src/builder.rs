@@ -1,12 +1,11 @@
 //! One build from beginning to end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use minato_dockerfile::ignore::Ignore;
 use minato_dockerfile::{Dockerfile, Instruction};
-use minato_oci::{Digest, Image, ImageConfig, Layer, Platform, Store};
+use minato_oci::{Image, ImageConfig, Layer, Platform, Store};
 use minato_resource::Diagnostic;
 
 use crate::base_images::BaseImages;
@@ -16,13 +15,15 @@ use crate::error::BuildError;
 use crate::executor::{Cancelled, Executor};
 use crate::layer::LayerTimes;
 use crate::lower::{GlobalScope, Lowering, StageState, lower};
+use crate::names::{Base, Names};
 use crate::place::Source;
 use crate::progress::Progress;
 use crate::provenance::Material;
+use crate::remote::Remotes;
 use crate::request::Request;
 use crate::solve::{Asked, SolvedStage, Solver, StageInput, StepCache, StepReport};
-use crate::stages::{Base, Stages, select};
-use crate::tree::{Context, StatCache};
+use crate::stages::{Stages, select};
+use crate::trees::Trees;
 
 /// Builds images into a store.
 pub struct Builder<'a> {
@@ -89,15 +90,22 @@ impl Builder<'_> {
             &request.platform,
             request.target.as_deref(),
         )?;
-        let stages = select(&dockerfile, &source, &global, request.target.as_deref(), &request.platform)?;
+        let names = Names { dockerfile: &dockerfile, contexts: &request.contexts };
+        let stages = select(&names, &source, &global, request.target.as_deref(), &request.platform)?;
         self.warn_of_unused_arguments(&dockerfile, request);
-        let context = self.context(request)?;
-        let found = self.find_bases(request, &dockerfile, &source, &stages)?;
+        let trees = Trees::open(self, request, &names, &source, &stages)?;
+        let found = self.find_bases(request, &names, &source, &stages)?;
         let created = created(request)?;
-        let lowering =
-            Lowering { dockerfile: &dockerfile, source: &source, global: &global, created: &created };
+        let lowering = Lowering {
+            names,
+            source: &source,
+            global: &global,
+            created: &created,
+            network: request.network,
+            allow_insecure: request.allow_insecure,
+        };
         let inputs = lower_all(&lowering, &stages, &found)?;
-        let (solved, used_cache) = self.solve(request, &source, &context, &global, &found, &inputs)?;
+        let (solved, used_cache) = self.solve(request, &source, &trees, &global, &found, &inputs)?;
         let steps = solved.values().flat_map(|stage| stage.reports.clone()).collect();
         let target = inputs.get(&stages.target).map(|input| input.lowered.config.clone()).unwrap_or_default();
         let layers = solved.get(&stages.target).map(|stage| stage.layers.clone()).unwrap_or_default();
@@ -111,33 +119,33 @@ impl Builder<'_> {
         &self,
         request: &Request,
         source: &Source<'_>,
-        context: &Context,
+        trees: &Trees,
         global: &GlobalScope,
         found: &BaseImages,
         inputs: &BTreeMap<usize, StageInput<'_>>,
     ) -> Result<(BTreeMap<usize, Arc<SolvedStage>>, UsedCache), BuildError> {
-        let stat_cache = StatCache::open(self.stat_cache_place(request));
+        let cancelled = self.cancelled.inner();
         let solver = Solver {
             store: self.store,
             steps: &StepCache::new(self.cache),
-            stat_cache: &stat_cache,
-            context,
+            trees,
             executor: self.executor,
             progress: self.progress,
-            cancelled: &self.cancelled.inner(),
+            cancelled: &cancelled,
             cache: self.cache,
             asked: Asked::default(),
             of_context: Mutex::default(),
             request,
+            remotes: Remotes::new(self.cache, &request.remotes, &cancelled),
             source,
             times: LayerTimes { source_date_epoch: epoch(request)? },
             proxies: global.proxies(),
             images: found.images.iter().map(|(image, found)| (image.clone(), found.layers.clone())).collect(),
-            layouts: found.layouts.iter().map(|(stage, found)| (*stage, found.layers.clone())).collect(),
+            layouts: found.layouts.iter().map(|(name, found)| (name.clone(), found.layers.clone())).collect(),
         };
         let solved = solver.solve(inputs);
         // What was hashed is worth keeping even when a later step failed; failing to keep it only costs time.
-        if let Err(error) = stat_cache.save() {
+        if let Err(error) = trees.save() {
             self.progress.warning(&format!("build cache: {error}"));
         }
         let solved = solved?;
@@ -151,31 +159,6 @@ impl Builder<'_> {
         }
         diagnostics.iter().for_each(|warning| self.progress.warning(&warning.to_string()));
         Ok(dockerfile)
-    }
-
-    fn context(&self, request: &Request) -> Result<Context, BuildError> {
-        if !request.context.is_dir() {
-            let place = request.context.display();
-            return Err(BuildError::Request(format!("build context {place} is not a folder")));
-        }
-        let ignore = match &request.ignore {
-            None => Ignore::default(),
-            Some(file) => {
-                let (ignore, diagnostics) = Ignore::parse(file);
-                if diagnostics.iter().any(Diagnostic::is_error) {
-                    return Err(BuildError::Syntax(diagnostics));
-                }
-                ignore
-            }
-        };
-        Ok(Context::new(request.context.clone(), ignore))
-    }
-
-    /// One file for each context, so that builds of different folders do not meet.
-    fn stat_cache_place(&self, request: &Request) -> PathBuf {
-        let context = std::fs::canonicalize(&request.context).unwrap_or_else(|_| request.context.clone());
-        let name = Digest::sha256(context.as_os_str().as_encoded_bytes()).short();
-        self.cache.join("contexts").join(name)
     }
 
     fn warn_of_unused_arguments(&self, dockerfile: &Dockerfile, request: &Request) {
@@ -215,11 +198,17 @@ fn lower_all<'a>(
                 let image = found.images.get(&(reference.clone(), stage.platform.clone()));
                 image.map(|it| StageState::on_image(it.config.clone()))
             }
-            Base::Layout { .. } => found.layouts.get(index).map(|it| StageState::on_image(it.config.clone())),
+            Base::Layout(layout) => {
+                let image = found.layouts.get(&(layout.clone(), stage.platform.clone()));
+                image.map(|it| StageState::on_image(it.config.clone()))
+            }
+            Base::Tree(name) => {
+                Some(StageState::on_tree(empty_config(&stage.platform), name, lowering.created))
+            }
             Base::Scratch => None,
         };
         let start = start.unwrap_or_else(|| StageState::on_image(empty_config(&stage.platform)));
-        let (lowered, state) = lower(lowering, *index, stage.stage, start)?;
+        let (lowered, state) = lower(lowering, stage, start)?;
         states.insert(*index, state);
         let from = stage.stage.from.span;
         let (name, base, platform) = (&*stage.name, &stage.base, &stage.platform);

@@ -10,6 +10,7 @@ use crate::bases::FetchError;
 use crate::copy::CopyError;
 use crate::executor::{ExecuteError, StepExit};
 use crate::layer::LayerError;
+use crate::remote::RemoteError;
 use crate::tree::TreeError;
 
 /// Why a build failed.
@@ -62,6 +63,9 @@ pub enum StepError {
     /// COPY or ADD failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// A file or a repository can't be fetched.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A tree can't be read.
     #[error(transparent)]
     Tree(#[from] TreeError),

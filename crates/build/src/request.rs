@@ -9,6 +9,9 @@ use minato_oci::Platform;
 use minato_resource::SourceFile;
 
 use crate::cache_exchange::ImportedCache;
+use crate::contexts::Contexts;
+use crate::executor::{StepNetwork, Surroundings};
+use crate::remote::RemoteSettings;
 
 /// One build: a Dockerfile, the folder it copies from, and what the command line says.
 #[derive(Clone, Debug)]
@@ -44,6 +47,16 @@ pub struct Request {
     pub agents: BTreeMap<String, PathBuf>,
     /// Caches of other machines, asked in this order for what this machine's does not know.
     pub cache_imports: Vec<ImportedCache>,
+    /// The network of RUN steps that say nothing themselves.
+    pub network: StepNetwork,
+    /// What RUN steps have around them.
+    pub surroundings: Surroundings,
+    /// Whether `RUN --security=insecure` is done.
+    pub allow_insecure: bool,
+    /// `--build-context`: what names mean instead of stages and images.
+    pub contexts: Contexts,
+    /// How the servers are reached that ADD and build contexts name.
+    pub remotes: RemoteSettings,
 }
 
 impl Request {
@@ -65,6 +78,11 @@ impl Request {
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
             cache_imports: Vec::new(),
+            network: StepNetwork::default(),
+            surroundings: Surroundings::default(),
+            allow_insecure: false,
+            contexts: Contexts::default(),
+            remotes: RemoteSettings::default(),
         }
     }
 }

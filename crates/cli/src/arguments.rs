@@ -1,5 +1,6 @@
 //! The command line, as typed: flags and operands become these types once, and nothing below reads `argv` again.
 
+mod build_input;
 mod build_output;
 mod checks;
 mod copy;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, ValueEnum};
 use minato_sync::Application;
 
+pub use build_input::{BuildInputArguments, BuildNetwork};
 pub use build_output::BuildOutputArguments;
 pub use checks::CallArguments;
 pub use copy::CopyArguments;
@@ -191,13 +193,14 @@ pub struct UpArguments {
 
 #[derive(Debug, Args)]
 pub struct BuildArguments {
-    /// Folder to build from
-    #[arg(default_value = ".", value_name = "DIR")]
-    pub directory: PathBuf,
-    /// The Dockerfile [default: DIR/Dockerfile]
+    /// What to build from: a folder, the address of a Git repository or of an archive, or - for an archive or a
+    /// Dockerfile on standard input
+    #[arg(default_value = ".", value_name = "CONTEXT")]
+    pub context: String,
+    /// The Dockerfile [default: Dockerfile in the context]; - is standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Name of the image (repeatable) [default: the folder's name]
+    /// Name of the image (repeatable) [default: the context's name]
     #[arg(short, long, value_name = "REFERENCE")]
     pub tag: Vec<String>,
     /// Stop at this stage
@@ -208,6 +211,8 @@ pub struct BuildArguments {
     pub label: Vec<String>,
     #[command(flatten)]
     pub call: CallArguments,
+    #[command(flatten)]
+    pub input: Box<BuildInputArguments>,
     #[command(flatten)]
     pub image: ImageArguments,
     #[command(flatten)]

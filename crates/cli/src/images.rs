@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use minato_build::{Builder, Built, Cancelled, PassThrough, PassedFile, Request};
+use minato_build::{Builder, Built, Cancelled, PassThrough, PassedFile, RemoteSettings, Request};
 use minato_oci::{Digest, Image, Platform, Reference, Store, StoreError};
 use minato_resource::{Object, SourceFile};
 use minato_source::{ImageBuild, Replacement, Revision};
@@ -177,6 +177,7 @@ pub fn request(
         },
         secrets: build_secrets::secrets(&arguments.secret)?,
         agents: build_secrets::agents(&arguments.ssh)?,
+        remotes: remote_settings(arguments)?,
         ..Request::new(context, dockerfile)
     })
 }
@@ -189,6 +190,24 @@ fn run_all(
     request: &Request,
     platforms: &[Platform],
 ) -> Result<Vec<Built>, Failure> {
+    let executor = machine.executor()?;
+    let progress = BuildProgress::new(registries.printer);
+    let built = cancellable(|cancelled| {
+        let builder = Builder {
+            store: registries.store,
+            cache: &machine.data().join("cache"),
+            executor: &executor,
+            bases: registries,
+            progress: &progress,
+            cancelled: cancelled.clone(),
+        };
+        builder.build_all(request, platforms)
+    });
+    built.map_err(Failure::of_build)
+}
+
+/// Does work that takes its time; Ctrl-C asks it to end.
+pub fn cancellable<T>(work: impl FnOnce(&Cancelled) -> T) -> T {
     let cancelled = Cancelled::default();
     let asked = cancelled.clone();
     let interrupt = tokio::spawn(async move {
@@ -196,19 +215,23 @@ fn run_all(
             asked.cancel();
         }
     });
-    let executor = machine.executor()?;
-    let progress = BuildProgress::new(registries.printer);
-    let builder = Builder {
-        store: registries.store,
-        cache: &machine.data().join("cache"),
-        executor: &executor,
-        bases: registries,
-        progress: &progress,
-        cancelled,
-    };
-    let built = tokio::task::block_in_place(|| builder.build_all(request, platforms));
+    let done = tokio::task::block_in_place(|| work(&cancelled));
     interrupt.abort();
-    built.map_err(Failure::of_build)
+    done
+}
+
+/// How servers are reached that a Dockerfile or a build context names. The secrets are called as `BuildKit` calls them.
+pub fn remote_settings(arguments: &ImageArguments) -> anyhow::Result<RemoteSettings> {
+    let bundle = arguments
+        .build_ca
+        .as_deref()
+        .map(|bundle| std::fs::read(bundle).with_context(|| format!("--build-ca {}", bundle.display())));
+    let mut secrets = build_secrets::secrets(&arguments.secret)?;
+    Ok(RemoteSettings {
+        authorities: bundle.transpose()?.into_iter().collect(),
+        git_token: secrets.remove("GIT_AUTH_TOKEN"),
+        git_header: secrets.remove("GIT_AUTH_HEADER"),
+    })
 }
 
 /// What `--build-arg` gives.

@@ -198,6 +198,13 @@ impl<'a> Copier<'a> {
         self.put_selected(&destination, selection.only(pattern)?.of(entries))
     }
 
+    /// Copies a file of this machine under the name `name` to `destination`, which is as in [`Copier::copy`].
+    pub(crate) fn copy_file(&mut self, node: Node, name: &str, destination: &str) -> Result<(), CopyError> {
+        let path = self.prepare_file(destination, Path::new(name))?;
+        self.copies += 1;
+        self.put(path, node)
+    }
+
     /// Writes a heredoc as the file `name` in the folder `destination`, or as `destination` itself.
     pub(crate) fn copy_text(&mut self, name: &str, text: &str, destination: &str) -> Result<(), CopyError> {
         let path = self.prepare_file(destination, Path::new(name))?;

@@ -17,8 +17,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
 use super::agent::Agent;
+use super::foreign::{HANDLERS, ensure_runnable};
 use super::secrets::{self, Secrets};
-use super::{Cancelled, ExecuteError, Executor, RunStep, StepExit, StepMount, StepNetwork};
+use super::{Cancelled, ExecuteError, Executor, RunStep, StepExit, StepMount, StepNetwork, Surroundings};
 use crate::progress::Stream;
 
 /// The host name that `BuildKit` gives its steps; what a step writes may depend on it.
@@ -73,6 +74,7 @@ impl Executor for ContainerExecutor {
         cancelled: &Cancelled,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<StepExit, ExecuteError> {
+        ensure_runnable(&step.platform, Path::new(HANDLERS))?;
         let id = self.next_id()?;
         let folder =
             tempfile::Builder::new().prefix("minato-step-").tempdir().map_err(ExecuteError::from_io)?;
@@ -158,6 +160,8 @@ fn spec_of(step: &RunStep, id: ContainerId, folder: &Path) -> Result<ContainerSp
         StepNetwork::Host => (Network::Host, fs::read_to_string("/etc/resolv.conf").ok(), Some(host_names())),
         StepNetwork::None => (Network::Isolated, None, None),
     };
+    surround(&mut spec, &step.surroundings);
+    spec.security.privileged = step.insecure;
     let bind = |source: PathBuf, target: PathBuf| Mount::Bind { source, target, read_only: true };
     spec.mounts.extend(step.files.iter().map(|file| bind(file.source.clone(), file.target.clone())));
     for (number, (target, content)) in step.scripts.iter().enumerate() {
@@ -167,6 +171,20 @@ fn spec_of(step: &RunStep, id: ContainerId, folder: &Path) -> Result<ContainerSp
         spec.mounts.push(bind(source, target.clone()));
     }
     Ok(spec)
+}
+
+fn surround(spec: &mut ContainerSpec, surroundings: &Surroundings) {
+    let entry =
+        |(name, address): &(String, IpAddr)| HostEntry { address: *address, names: vec![name.clone()] };
+    if !surroundings.hosts.is_empty() {
+        // The first line that has a name counts.
+        let others = spec.hosts.take().unwrap_or_default();
+        spec.hosts = Some(surroundings.hosts.iter().map(entry).chain(others).collect());
+    }
+    if let Some(bytes) = surroundings.shm_bytes {
+        spec.shm_bytes = bytes;
+    }
+    spec.rlimits.clone_from(&surroundings.limits);
 }
 
 /// An overlay needs something below; with nothing below the upper folder is the whole root.

@@ -3,14 +3,18 @@
 mod agent;
 mod container;
 mod fake;
+mod foreign;
 mod secrets;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use container::ContainerExecutor;
 pub use fake::FakeExecutor;
+use minato_oci::Platform;
+use minato_runtime::Rlimit;
 
 use crate::progress::Stream;
 use crate::request::{PassedFile, Secret};
@@ -55,6 +59,23 @@ pub struct RunStep {
     pub scripts: Vec<(PathBuf, String)>,
     /// What `RUN --mount` asks for.
     pub mounts: Vec<StepMount>,
+    /// What else the command line says of all steps.
+    pub surroundings: Surroundings,
+    /// `RUN --security=insecure`: as root on this machine, without filters.
+    pub insecure: bool,
+    /// What the program was made for.
+    pub platform: Platform,
+}
+
+/// What RUN steps have around them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// `--add-host`: names in `/etc/hosts`, with their addresses.
+    pub hosts: Vec<(String, IpAddr)>,
+    /// `--shm-size`: bytes of `/dev/shm`; 64 MiB when absent.
+    pub shm_bytes: Option<u64>,
+    /// `--ulimit`
+    pub limits: Vec<Rlimit>,
 }
 
 /// Something that a step has while it runs.
@@ -125,9 +146,10 @@ impl StepMount {
 }
 
 /// What a step sees of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum StepNetwork {
     /// The host's network, its resolver and its names.
+    #[default]
     Host,
     /// Loopback alone.
     None,

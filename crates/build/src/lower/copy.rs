@@ -6,15 +6,18 @@
 
 use minato_dockerfile::{Heredoc, Transfer, Word, expand_text};
 
-use super::{Copy, CopyFrom, Operation, StageLowering};
+use super::{Copy, CopyFrom, Operation, StageLowering, TransferSource};
 use crate::copy::Selection;
 use crate::error::StepError;
+use crate::remote::{Remote, RemoteError};
 
 /// What only one of the two instructions knows, or what each has another default for.
 struct Flags {
     keyword: &'static str,
     parents: bool,
-    unpack: bool,
+    unpack: Option<bool>,
+    checksum: Option<String>,
+    keep_git: Option<bool>,
 }
 
 impl StageLowering<'_> {
@@ -23,15 +26,21 @@ impl StageLowering<'_> {
         copy: &minato_dockerfile::Copy,
         from: CopyFrom,
     ) -> Result<Operation, StepError> {
-        let flags = Flags { keyword: "COPY", parents: copy.parents, unpack: false };
+        let flags =
+            Flags { keyword: "COPY", parents: copy.parents, unpack: None, checksum: None, keep_git: None };
         self.transfer(&flags, &copy.transfer, from)
     }
 
     pub(super) fn add(&mut self, add: &minato_dockerfile::Add) -> Result<Operation, StepError> {
-        if add.checksum.is_some() || add.keep_git_dir.is_some() {
-            return Err(StepError::unsupported("ADD of a remote source", "download it in a RUN step"));
-        }
-        let flags = Flags { keyword: "ADD", parents: false, unpack: add.unpack.unwrap_or(true) };
+        let checksum = add.checksum.as_ref().map(|word| self.expand(word)).transpose()?;
+        let checksum = checksum.filter(|checksum| !checksum.is_empty());
+        let flags = Flags {
+            keyword: "ADD",
+            parents: false,
+            unpack: add.unpack,
+            checksum,
+            keep_git: add.keep_git_dir,
+        };
         self.transfer(&flags, &add.transfer, CopyFrom::Context)
     }
 
@@ -42,11 +51,11 @@ impl StageLowering<'_> {
         from: CopyFrom,
     ) -> Result<Operation, StepError> {
         let options = &transfer.options;
-        let sources = self.expand_sources(&transfer.sources)?;
-        let is_add = flags.keyword == "ADD";
-        if let Some(remote) = sources.iter().find(|source| is_add && is_remote(source)) {
-            return Err(StepError::unsupported(format!("ADD of {remote}"), "download it in a RUN step"));
+        let written_sources = self.expand_sources(&transfer.sources)?;
+        if flags.checksum.is_some() && written_sources.len() != 1 {
+            return Err(StepError::Invalid("--checksum is for one source".to_owned()));
         }
+        let sources = written_sources.iter().map(|text| source_of(text, flags)).collect::<Result<_, _>>()?;
         let texts = transfer.heredocs.iter().map(|heredoc| self.text(heredoc));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
         let written = self.expand(&transfer.destination)?;
@@ -58,11 +67,11 @@ impl StageLowering<'_> {
         let mode = chmod.as_deref().map(str::parse).transpose();
         let mode = mode.map_err(|error| StepError::Copy(crate::copy::CopyError::Mode(error)))?;
         let shown = [("chown", owner.as_deref()), ("chmod", chmod.as_deref())];
-        self.note_transfer(flags, shown, &sources, &texts, &written);
+        self.note_transfer(flags, shown, &written_sources, &texts, &written);
         let exclude: Vec<String> = options.exclude.iter().map(|word| word.raw.clone()).collect();
         // A pattern that is none shows before the first step runs.
         Selection::all_but(&exclude)?;
-        let Flags { unpack, parents, .. } = *flags;
+        let (unpack, parents) = (flags.unpack.unwrap_or(flags.keyword == "ADD"), flags.parents);
         Ok(Operation::Copy(Copy { from, sources, texts, destination, owner, mode, unpack, exclude, parents }))
     }
 
@@ -116,6 +125,28 @@ impl StageLowering<'_> {
     }
 }
 
-fn is_remote(source: &str) -> bool {
-    ["http://", "https://", "git://", "git@", "ssh://"].iter().any(|scheme| source.starts_with(scheme))
+/// What a source means: a path, or something that is fetched.
+fn source_of(text: &str, flags: &Flags) -> Result<TransferSource, StepError> {
+    let Some(remote) = Remote::parse(text) else {
+        return match flags.checksum {
+            Some(_) => {
+                Err(StepError::Invalid(format!("--checksum is for what is fetched, and {text} is a path")))
+            }
+            None => Ok(TransferSource::Path(text.to_owned())),
+        };
+    };
+    if flags.keyword == "COPY" {
+        return Err(StepError::Invalid(format!("COPY does not fetch {text}; ADD does")));
+    }
+    match remote.map_err(RemoteError::from)? {
+        Remote::Http(address) => {
+            let checksum =
+                flags.checksum.as_deref().map(str::parse).transpose().map_err(StepError::invalid)?;
+            Ok(TransferSource::Http { address, checksum, unpack: flags.unpack == Some(true) })
+        }
+        Remote::Git(address) => {
+            let address = address.with_flags(flags.checksum.as_deref(), flags.keep_git);
+            Ok(TransferSource::Git(address.map_err(RemoteError::from)?))
+        }
+    }
 }

@@ -12,20 +12,22 @@ mod scope;
 
 use std::sync::Arc;
 
-use minato_dockerfile::{Dockerfile, ExpandError, Instruction, Stage, Statement, Word};
+use minato_dockerfile::{ExpandError, Instruction, Stage, Statement, Word};
 use minato_oci::ImageConfig;
 use minato_resource::SourceFile;
 
 pub(crate) use operation::{
     Copy, CopyFrom, LoweredStage, LoweredStep, MakeFolder, Operation, Permissions, Run, RunMount,
-    RunMountKind,
+    RunMountKind, TransferSource,
 };
 pub(crate) use scope::GlobalScope;
 use scope::StageScope;
 
 use crate::error::{BuildError, StepError};
+use crate::executor::StepNetwork;
+use crate::names::{Names, names_sources};
 use crate::place::{Source, one_line};
-use crate::stages::{names_sources, sources_of};
+use crate::stages::NeededStage;
 
 /// Docker's search path where neither image nor Dockerfile has one.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,11 +41,15 @@ pub(crate) struct StageState {
 
 /// What lowering needs to know besides the stage.
 pub(crate) struct Lowering<'a> {
-    pub(crate) dockerfile: &'a Dockerfile,
+    pub(crate) names: Names<'a>,
     pub(crate) source: &'a Source<'a>,
     pub(crate) global: &'a GlobalScope,
     /// RFC 3339, for the history.
     pub(crate) created: &'a str,
+    /// The network of RUN steps that say nothing themselves.
+    pub(crate) network: StepNetwork,
+    /// Whether `RUN --security=insecure` is done.
+    pub(crate) allow_insecure: bool,
 }
 
 impl StageState {
@@ -52,6 +58,12 @@ impl StageState {
         config.other.clear();
         config.config.other.retain(|name, _| name == "ArgsEscaped");
         Self::start(config, StageScope::default())
+    }
+
+    /// The start of a stage that is built on the files of a named context.
+    pub(crate) fn on_tree(mut config: ImageConfig, name: &str, created: &str) -> Self {
+        config.history.push(history::entry(format!("FROM {name}"), true, created));
+        Self::on_image(config)
     }
 
     /// The start of a stage that is built on another one.
@@ -87,18 +99,21 @@ impl StageState {
     }
 }
 
-/// Reads the instructions of stage number `index`. The state that comes back is for the stages built on it.
+/// Reads the instructions of a stage. The state that comes back is for the stages built on it.
 pub(crate) fn lower(
     lowering: &Lowering<'_>,
-    index: usize,
-    stage: &Stage,
+    stage: &NeededStage<'_>,
     mut state: StageState,
 ) -> Result<(LoweredStage, StageState), BuildError> {
     let mut steps = Vec::new();
-    let triggers = triggers(&mut state, stage).map_err(|error| lowering.source.failed(&stage.from, error))?;
-    let mut stage = StageLowering { lowering, state: &mut state, has_cmd: false };
-    for statement in triggers.iter().chain(&lowering.dockerfile.stages[index].instructions) {
-        let operation = stage.lower(statement)?;
+    let triggers = match stage.is_replaced {
+        true => Vec::new(),
+        false => triggers(&mut state, stage.stage)
+            .map_err(|error| lowering.source.failed(&stage.stage.from, error))?,
+    };
+    let mut lowered = StageLowering { lowering, index: stage.index, state: &mut state, has_cmd: false };
+    for statement in triggers.iter().chain(stage.instructions) {
+        let operation = lowered.lower(statement)?;
         steps.extend(operation.map(|operation| LoweredStep {
             span: statement.span,
             text: one_line(&statement.text),
@@ -134,6 +149,7 @@ fn triggers(state: &mut StageState, stage: &Stage) -> Result<Vec<Statement<Instr
 /// One stage on the way.
 struct StageLowering<'a> {
     lowering: &'a Lowering<'a>,
+    index: usize,
     state: &'a mut StageState,
     /// Whether this stage has had a CMD: an ENTRYPOINT then keeps it.
     has_cmd: bool,
@@ -143,11 +159,11 @@ impl StageLowering<'_> {
     fn lower(&mut self, statement: &Statement<Instruction>) -> Result<Option<Operation>, BuildError> {
         let result = match &statement.value {
             Instruction::Run(it) => {
-                let from = sources_of(self.lowering.dockerfile, statement, self.lowering.source)?;
+                let from = self.lowering.names.sources_of(self.index, statement, self.lowering.source)?;
                 self.run(it, from).map(Some)
             }
             Instruction::Copy(it) => {
-                let from = sources_of(self.lowering.dockerfile, statement, self.lowering.source)?;
+                let from = self.lowering.names.sources_of(self.index, statement, self.lowering.source)?;
                 self.copy(it, from.into_iter().next().unwrap_or(CopyFrom::Context)).map(Some)
             }
             Instruction::Add(it) => self.add(it).map(Some),
@@ -190,13 +206,13 @@ impl StageLowering<'_> {
     fn expand(&self, word: &Word) -> Result<String, StepError> {
         self.state
             .scope
-            .expand(word, self.lowering.dockerfile.escape)
+            .expand(word, self.lowering.names.dockerfile.escape)
             .map_err(|error| self.cannot_expand(word, &error))
     }
 
     fn expand_words(&self, word: &Word) -> Result<Vec<String>, StepError> {
         let lookup = |name: &str| self.state.scope.get(name);
-        let words = minato_dockerfile::expand_words(word, self.lowering.dockerfile.escape, &lookup);
+        let words = minato_dockerfile::expand_words(word, self.lowering.names.dockerfile.escape, &lookup);
         words.map_err(|error| self.cannot_expand(word, &error))
     }
 

@@ -14,7 +14,8 @@ impl StageLowering<'_> {
         let mut from = from.into_iter();
         let mut lowered: Vec<RunMount> = Vec::new();
         for mount in mounts {
-            let options = mount.resolve(self.lowering.dockerfile.escape, &|name| self.state.scope.get(name));
+            let options =
+                mount.resolve(self.lowering.names.dockerfile.escape, &|name| self.state.scope.get(name));
             let options = options.map_err(|error| match error.hint {
                 Some(hint) => StepError::Invalid(format!("{}; {hint}", error.message)),
                 None => StepError::Invalid(error.message),

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use minato_dockerfile::MountSharing;
-use minato_oci::{ImageConfig, Reference};
+use minato_oci::{Digest, ImageConfig, Platform, Reference};
 use minato_resource::Span;
 
 use crate::copy::ModeChange;
 use crate::executor::StepNetwork;
+use crate::names::LayoutName;
+use crate::remote::{GitAddress, HttpAddress};
 
 /// A stage, ready to be solved.
 #[derive(Clone, Debug)]
@@ -47,6 +49,9 @@ pub(crate) struct Run {
     /// A heredoc that is a script of its own: its path in the step and its content.
     pub(crate) script: Option<(PathBuf, String)>,
     pub(crate) mounts: Vec<RunMount>,
+    pub(crate) insecure: bool,
+    /// What its programs were made for.
+    pub(crate) platform: Platform,
 }
 
 /// `RUN --mount`
@@ -113,8 +118,7 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Copy {
     pub(crate) from: CopyFrom,
-    /// Paths and patterns in the source.
-    pub(crate) sources: Vec<String>,
+    pub(crate) sources: Vec<TransferSource>,
     /// Heredocs: name and content.
     pub(crate) texts: Vec<(String, String)>,
     /// Absolute; ends with a slash where a folder is meant.
@@ -130,6 +134,17 @@ pub(crate) struct Copy {
     pub(crate) parents: bool,
 }
 
+/// One source of COPY or ADD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TransferSource {
+    /// A path or pattern in the tree that is copied from.
+    Path(String),
+    /// A file to be fetched.
+    Http { address: HttpAddress, checksum: Option<Digest>, unpack: bool },
+    /// A tree of a repository.
+    Git(GitAddress),
+}
+
 /// Where COPY copies from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CopyFrom {
@@ -139,6 +154,26 @@ pub(crate) enum CopyFrom {
     /// A stage by its number in the file.
     Stage(usize),
     Image(Reference),
+    Layout(LayoutName),
+    /// A named context.
+    Tree(String),
+}
+
+impl Copy {
+    /// A copy of one path to another, as it is.
+    pub(crate) fn plain(from: CopyFrom, source: String, destination: String) -> Self {
+        Self {
+            from,
+            sources: vec![TransferSource::Path(source)],
+            texts: Vec::new(),
+            destination,
+            owner: None,
+            mode: None,
+            unpack: false,
+            exclude: Vec::new(),
+            parents: false,
+        }
+    }
 }
 
 /// WORKDIR

@@ -19,7 +19,7 @@ impl StageLowering<'_> {
         run: &minato_dockerfile::Run,
         from: Vec<CopyFrom>,
     ) -> Result<Operation, StepError> {
-        refuse_what_is_missing(run)?;
+        self.refuse(run)?;
         let mounts = self.mounts(&run.mounts, from)?;
         let shell = self.state.shell();
         let with_shell = |command: String| shell.into_iter().chain([command]).collect::<Vec<_>>();
@@ -43,9 +43,15 @@ impl StageLowering<'_> {
             env: self.state.scope.variables().to_vec(),
             cwd: cwd.to_owned(),
             user: config.user.clone(),
-            network: if run.network == Network::None { StepNetwork::None } else { StepNetwork::Host },
+            network: match run.network {
+                Network::Default => self.lowering.network,
+                Network::None => StepNetwork::None,
+                Network::Host => StepNetwork::Host,
+            },
             script,
             mounts,
+            insecure: run.security == Security::Insecure,
+            platform: self.state.config.platform(),
         }))
     }
 
@@ -68,14 +74,15 @@ impl StageLowering<'_> {
         let joined = Path::new("/").join(&self.state.config.config.working_dir).join(path);
         format!("/{}", normalise(&joined).display())
     }
-}
 
-fn refuse_what_is_missing(run: &minato_dockerfile::Run) -> Result<(), StepError> {
-    if run.security == Security::Insecure {
-        return Err(StepError::unsupported("RUN --security=insecure", ""));
+    fn refuse(&self, run: &minato_dockerfile::Run) -> Result<(), StepError> {
+        if run.security == Security::Insecure && !self.lowering.allow_insecure {
+            let message = "RUN --security=insecure runs as root of this machine; allow it with --allow security.insecure";
+            return Err(StepError::Invalid(message.to_owned()));
+        }
+        if !run.devices.is_empty() {
+            return Err(StepError::unsupported("RUN --device", ""));
+        }
+        Ok(())
     }
-    if !run.devices.is_empty() {
-        return Err(StepError::unsupported("RUN --device", ""));
-    }
-    Ok(())
 }

@@ -6,22 +6,22 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use minato_dockerfile::ignore::Ignore;
 use minato_oci::{Layer, StagedLayer};
 
+use super::inputs::{Found, Inputs};
 use super::stage::{Made, Solver};
-use super::{Key, KeyBuilder};
-use crate::copy::archive::is_archive;
-use crate::copy::{Copier, CopyError, Owner, Selection, matches, owner_in, split_at_pivot};
+use crate::copy::{Copier, CopyError, Owner, Selection, owner_in};
 use crate::error::StepError;
 use crate::layer::{Content, LayerPlan, Target, Written, is_copied_at_once, key_of, write};
 use crate::lower::{Copy, MakeFolder};
-use crate::tree::{
-    Context, Fingerprint, Kind, Node, Snapshot, StatCache, Tree, TreeError, normalise, resolve,
-};
+use crate::tree::{Context, Fingerprint, Node, Snapshot, StatCache, Tree, TreeError, normalise};
+use crate::trees::OpenTree;
 
 /// Where a COPY copies from.
 pub(super) enum CopySource<'a> {
-    Context,
+    /// The context, or a named one.
+    Tree(&'a OpenTree),
     /// Layers, lowest first: a stage or an image.
     Layers(&'a [Layer]),
 }
@@ -68,10 +68,10 @@ impl Solver<'_> {
             warn("no file matches; the step copies nothing".to_owned());
         }
         // Files of a context belong to root, whoever has checked it out, and have no privileges.
-        let of_files = owner.or(inputs.layers.is_none().then_some(Owner::ROOT));
+        let of_files = owner.or((!inputs.are_layers()).then_some(Owner::ROOT));
         let mut copier = Copier::new(Target::new(&root), of_files, copy.mode.clone());
         copier.owner_of_unpacked = owner;
-        copier.capable = inputs.layers.is_some();
+        copier.capable = inputs.are_layers();
         let mut planning = Planning { copy, copier, tree: inputs.tree(), scratch: None, solver: self };
         planning.plan(&found).map_err(|error| inputs.explain(error))?;
         let made = self.finish(&planning.copier.target.into_plan(), modified, inputs.stat_cache())?;
@@ -118,130 +118,6 @@ impl Solver<'_> {
     }
 }
 
-/// The tree that a COPY reads, and what is known of it.
-struct Inputs<'a> {
-    context: &'a Context,
-    /// Instead of the context: layers, and the tree that they make.
-    layers: Option<(&'a [Layer], Snapshot)>,
-    context_cache: &'a StatCache,
-    no_cache: StatCache,
-}
-
-/// A source that was found.
-struct Found {
-    /// Its path in the source tree, which names the copy.
-    path: PathBuf,
-    /// For ADD: what stands there, links followed.
-    node: Option<Node>,
-    /// Whether it is to be unpacked.
-    is_archive: bool,
-    /// `--parents`: what is copied of this folder.
-    pattern: Option<String>,
-}
-
-impl Found {
-    /// Everything about an archive or a file that decides what ADD makes of it; `None` for anything else.
-    fn describe(&self, cache: &StatCache) -> Result<Option<String>, TreeError> {
-        let Some(node) = self.node.as_ref().filter(|node| node.kind == Kind::File) else { return Ok(None) };
-        let print = hex::encode(cache.fingerprint(node)?);
-        Ok(Some(format!("{} {print} {:o} {}", self.path.display(), node.mode, self.is_archive)))
-    }
-}
-
-impl<'a> Inputs<'a> {
-    fn of(solver: &Solver<'a>, source: &CopySource<'a>) -> Self {
-        let layers = match source {
-            CopySource::Context => None,
-            CopySource::Layers(layers) => Some((*layers, snapshot_of(layers))),
-        };
-        Self {
-            context: solver.context,
-            layers,
-            context_cache: solver.stat_cache,
-            no_cache: StatCache::empty(),
-        }
-    }
-
-    fn tree(&self) -> &dyn Tree {
-        match &self.layers {
-            Some((_, tree)) => tree,
-            None => self.context,
-        }
-    }
-
-    /// Layers never change: there is nothing to remember of their files.
-    fn stat_cache(&self) -> &StatCache {
-        if self.layers.is_some() { &self.no_cache } else { self.context_cache }
-    }
-
-    /// Layers are only looked into when their digests are not the answer already.
-    fn find_if_cheap(&self, copy: &Copy) -> Result<Option<Vec<Found>>, StepError> {
-        if self.layers.is_some() { Ok(None) } else { self.find(copy).map(Some) }
-    }
-
-    fn find(&self, copy: &Copy) -> Result<Vec<Found>, StepError> {
-        let tree = self.tree();
-        let mut found = Vec::new();
-        for source in &copy.sources {
-            let (source, pattern) = match copy.parents.then(|| split_at_pivot(source)) {
-                Some((folder, pattern)) => (folder, Some(pattern)),
-                None => (source.as_str(), None),
-            };
-            for path in matches(tree, source).map_err(|error| self.explain(error.into()))? {
-                let node = if copy.unpack { tree.node(&resolve(tree, &path)?)? } else { None };
-                let is_archive = node.as_ref().map_or(Ok(false), is_archive)?;
-                found.push(Found { path, node, is_archive, pattern: pattern.clone() });
-            }
-        }
-        Ok(found)
-    }
-
-    /// A key that needs no plan, where the inputs are known as a whole: layers by digest, or archives by content.
-    fn quick_key(
-        &self,
-        copy: &Copy,
-        owner: Option<Owner>,
-        below: &[Layer],
-        modified: i64,
-        found: Option<&[Found]>,
-    ) -> Result<Option<Key>, StepError> {
-        let ids = |layers: &[Layer]| layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>();
-        let inputs = match (&self.layers, found) {
-            (Some((layers, _)), _) => ids(layers),
-            (None, Some(found)) if found.iter().any(|it| it.is_archive) => {
-                let prints = found.iter().map(|source| source.describe(self.context_cache));
-                match prints.collect::<Result<Option<Vec<_>>, TreeError>>()? {
-                    Some(prints) => prints,
-                    None => return Ok(None),
-                }
-            }
-            _ => return Ok(None),
-        };
-        let key = KeyBuilder::new("copy-2")
-            .list("sources", &copy.sources)
-            .list("texts", copy.texts.iter().flat_map(|(name, text)| [name, text]))
-            .text("destination", &copy.destination)
-            .text("owner", &format!("{owner:?}"))
-            .text("mode", &format!("{:?}", copy.mode))
-            .list("exclude", &copy.exclude)
-            .text("unpack, parents", &format!("{} {}", copy.unpack, copy.parents))
-            .text("modified", &modified.to_string())
-            .list("inputs", inputs)
-            .list("below", ids(below));
-        Ok(Some(key.finish()))
-    }
-
-    /// Says where a missing source was looked for.
-    fn explain(&self, error: StepError) -> StepError {
-        let StepError::Copy(CopyError::NotFound { path, .. }) = error else { return error };
-        let (from, hint) = match self.layers {
-            None => ("the build context", "; check its name, and that .dockerignore does not exclude it"),
-            Some(_) => ("the stage or image that --from names", ""),
-        };
-        StepError::Copy(CopyError::NotFound { path, from: from.to_owned(), hint })
-    }
-}
-
 /// A copy on its way to a plan.
 struct Planning<'a, 'b> {
     copy: &'a Copy,
@@ -255,16 +131,8 @@ struct Planning<'a, 'b> {
 impl Planning<'_, '_> {
     fn plan(&mut self, found: &[Found]) -> Result<(), StepError> {
         let selection = Selection::all_but(&self.copy.exclude)?;
-        let destination = &self.copy.destination;
         for source in found {
-            match (&source.node, &source.pattern) {
-                (Some(archive), _) if source.is_archive => self.unpack(archive)?,
-                (_, Some(pattern)) => {
-                    let (tree, folder) = (self.tree, &source.path);
-                    self.copier.copy_with_parents(tree, folder, pattern, &selection, destination)?;
-                }
-                _ => self.copier.copy(self.tree, &source.path, &selection, destination)?,
-            }
+            self.plan_one(source, &selection)?;
         }
         for (name, text) in &self.copy.texts {
             self.copier.copy_text(name, text, &self.copy.destination)?;
@@ -272,14 +140,39 @@ impl Planning<'_, '_> {
         Ok(())
     }
 
-    fn unpack(&mut self, archive: &Node) -> Result<(), StepError> {
+    fn plan_one(&mut self, source: &Found, selection: &Selection) -> Result<(), StepError> {
+        let destination = &self.copy.destination;
+        match source {
+            Found::Archive { node, .. } | Found::File { node, is_archive: true, .. } => {
+                let folder = self.scratch_folder()?;
+                self.copier.unpack(node, destination, &folder)?;
+            }
+            Found::File { file, node, .. } => {
+                self.copier.copy_file(node.clone(), &file.name, destination)?;
+            }
+            Found::Path { path, pattern: Some(pattern), .. } => {
+                self.copier.copy_with_parents(self.tree, path, pattern, selection, destination)?;
+            }
+            Found::Path { path, .. } => self.copier.copy(self.tree, path, selection, destination)?,
+            Found::Commit { address, commit } => {
+                let folder = self.scratch_folder()?;
+                let tree = self.solver.remotes.check_out(address, commit, &folder)?;
+                let tree = Context::new(tree.folder, Ignore::default());
+                self.copier.copy(&tree, Path::new(""), selection, destination)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An empty folder that is there until the layer is written.
+    fn scratch_folder(&mut self) -> Result<PathBuf, StepError> {
         let scratch = match self.scratch.take() {
             Some(scratch) => scratch,
             None => self.solver.store.stage_layer()?,
         };
         let folder = tempfile::Builder::new().tempdir_in(scratch.path()).map_err(StepError::Cache)?.keep();
         self.scratch = Some(scratch);
-        Ok(self.copier.unpack(archive, &self.copy.destination, &folder)?)
+        Ok(folder)
     }
 }
 

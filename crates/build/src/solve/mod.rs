@@ -7,6 +7,7 @@
 mod cache;
 mod cache_mounts;
 mod copy;
+mod inputs;
 mod key;
 mod known;
 mod mounts;

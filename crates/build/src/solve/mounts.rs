@@ -16,6 +16,7 @@ use crate::executor::StepMount;
 use crate::layer::{Target, write};
 use crate::lower::{Copy, CopyFrom, Permissions, Run, RunMount, RunMountKind};
 use crate::tree::{Kind, Snapshot, StatCache, Tree, normalise, resolve};
+use crate::trees::OpenTree;
 
 /// Where the context's files stand in the layer that is made of them.
 const GIVEN: &str = "/given";
@@ -53,9 +54,10 @@ impl Solver<'_> {
             let (RunMountKind::Bind { source, .. } | RunMountKind::Cache { source, .. }) = &mount.kind else {
                 return Ok(Origin { layers: Vec::new(), path: PathBuf::from("/") });
             };
-            match mount.from() {
-                Some(CopyFrom::Context) => self.of_context(source, modified),
-                _ => Ok(Origin {
+            let from = mount.from();
+            match from.and_then(|from| Some((from, self.trees.of(from)?))) {
+                Some((from, tree)) => self.of_tree(from, tree, source, modified),
+                None => Ok(Origin {
                     layers: layers.clone(),
                     path: Path::new("/").join(normalise(source.as_ref())),
                 }),
@@ -64,9 +66,15 @@ impl Solver<'_> {
         mounts.zip(from).map(origin).collect()
     }
 
-    fn of_context(&self, source: &str, modified: i64) -> Result<Origin, StepError> {
+    fn of_tree(
+        &self,
+        from: &CopyFrom,
+        tree: &OpenTree,
+        source: &str,
+        modified: i64,
+    ) -> Result<Origin, StepError> {
         let path = normalise(source.as_ref());
-        let node = self.context.node(&resolve(self.context, &path)?)?;
+        let node = tree.context.node(&resolve(&tree.context, &path)?)?;
         let Some(node) = node else {
             return Err(StepError::Copy(CopyError::NotFound {
                 path: source.to_owned(),
@@ -74,18 +82,8 @@ impl Solver<'_> {
                 hint: "; check its name, and that .dockerignore does not exclude it",
             }));
         };
-        let copy = Copy {
-            from: CopyFrom::Context,
-            sources: vec![without_wildcards(&path)],
-            texts: Vec::new(),
-            destination: format!("{GIVEN}/"),
-            owner: None,
-            mode: None,
-            unpack: false,
-            exclude: Vec::new(),
-            parents: false,
-        };
-        let made = self.copy(&copy, &CopySource::Context, &[], modified, &|_| {})?;
+        let copy = Copy::plain(from.clone(), without_wildcards(&path), format!("{GIVEN}/"));
+        let made = self.copy(&copy, &CopySource::Tree(tree), &[], modified, &|_| {})?;
         self.note_context(&made.layer);
         let inside = match (node.kind, path.file_name()) {
             (Kind::Directory, _) | (_, None) => PathBuf::from(GIVEN),

@@ -14,7 +14,7 @@ use super::stubs::Stubs;
 use super::times::clamp_times;
 use super::{Key, KeyBuilder};
 use crate::error::{RunFailure, StepError};
-use crate::executor::RunStep;
+use crate::executor::{RunStep, Surroundings};
 use crate::lower::Run;
 use crate::progress::{StepName, Stream};
 
@@ -34,7 +34,7 @@ impl Solver<'_> {
         name: &StepName,
     ) -> Result<Made, StepError> {
         let origins = self.origins(run, from, modified)?;
-        let key = key_of_run(run, &origins, below, modified);
+        let key = key_of_run(run, &self.request.surroundings, &origins, below, modified);
         let _lock = self.steps.lock(&key).map_err(StepError::Cache)?;
         if let Some(layer) = self.known(&key)? {
             return Ok(Made { layer, cached: true });
@@ -91,20 +91,32 @@ impl Solver<'_> {
             files: passed.files.clone(),
             scripts: run.script.iter().cloned().collect(),
             mounts: mounted.mounts.clone(),
+            surroundings: self.request.surroundings.clone(),
+            insecure: run.insecure,
+            platform: run.platform.clone(),
         }
     }
 }
 
 /// Everything that decides what the step does; what is passed through from this machine is not part of it.
-fn key_of_run(run: &Run, origins: &[Origin], below: &[Layer], modified: i64) -> Key {
+fn key_of_run(
+    run: &Run,
+    surroundings: &Surroundings,
+    origins: &[Origin],
+    below: &[Layer],
+    modified: i64,
+) -> Key {
     let script = run.script.as_ref().map(|(path, content)| format!("{}\n{content}", path.display()));
-    KeyBuilder::new("run-2")
+    KeyBuilder::new("run-3")
         .list("args", &run.args)
         .list("env", run.env.iter().map(|(name, value)| format!("{name}={value}")))
         .text("cwd", &run.cwd)
         .text("user", &run.user)
         .text("network", &format!("{:?}", run.network))
         .list("script", script)
+        .text("platform", &run.platform.to_string())
+        .text("insecure", &run.insecure.to_string())
+        .text("surroundings", &format!("{surroundings:?}"))
         .list("mounts", describe(run, origins))
         .text("modified", &modified.to_string())
         .list("below", below.iter().map(|layer| layer.diff_id))

@@ -14,19 +14,19 @@ use super::known::Asked;
 use crate::error::{BuildError, StepError};
 use crate::executor::{Cancelled, Executor};
 use crate::layer::LayerTimes;
-use crate::lower::{CopyFrom, LoweredStage, LoweredStep, Operation};
+use crate::lower::{Copy, CopyFrom, LoweredStage, LoweredStep, Operation};
+use crate::names::{Base, LayoutName};
 use crate::place::Source;
 use crate::progress::{Progress, StepName, StepOutcome};
+use crate::remote::Remotes;
 use crate::request::Request;
-use crate::stages::Base;
-use crate::tree::{Context, StatCache};
+use crate::trees::Trees;
 
 /// What solving needs from around it.
 pub(crate) struct Solver<'a> {
     pub(crate) store: &'a Store,
     pub(crate) steps: &'a StepCache,
-    pub(crate) stat_cache: &'a StatCache,
-    pub(crate) context: &'a Context,
+    pub(crate) trees: &'a Trees,
     pub(crate) executor: &'a dyn Executor,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) cancelled: &'a Cancelled,
@@ -36,14 +36,14 @@ pub(crate) struct Solver<'a> {
     /// The places of layers that were made of the context.
     pub(crate) of_context: Mutex<BTreeSet<PathBuf>>,
     pub(crate) request: &'a Request,
+    pub(crate) remotes: Remotes<'a>,
     pub(crate) source: &'a Source<'a>,
     pub(crate) times: LayerTimes,
     /// Variables that RUN sees and keys don't.
     pub(crate) proxies: Vec<(String, String)>,
     /// The layers of images that stages start from or copy from.
     pub(crate) images: BTreeMap<(Reference, Platform), Vec<Layer>>,
-    /// The layers of a layout that a stage starts from, by the stage's number.
-    pub(crate) layouts: BTreeMap<usize, Vec<Layer>>,
+    pub(crate) layouts: BTreeMap<(LayoutName, Platform), Vec<Layer>>,
 }
 
 /// One stage to solve.
@@ -106,7 +106,7 @@ impl Results {
 }
 
 impl Solver<'_> {
-    /// Solves all stages; every stage that another one needs is among them, and none needs itself.
+    /// Solves all stages; every stage that another one needs is among them, with a smaller number.
     pub(crate) fn solve(
         &self,
         stages: &BTreeMap<usize, StageInput<'_>>,
@@ -137,7 +137,7 @@ impl Solver<'_> {
     fn solve_into(&self, results: &Results, index: usize, stage: &StageInput<'_>) -> Option<BuildError> {
         // Even a panic must let the stages go that wait for this one.
         let promise = Promise { results, index };
-        match self.solve_stage(results, index, stage) {
+        match self.solve_stage(results, stage) {
             Ok(solved) => {
                 promise.results.put(index, Some(Arc::new(solved)));
                 std::mem::forget(promise);
@@ -150,18 +150,17 @@ impl Solver<'_> {
         }
     }
 
-    fn solve_stage(
-        &self,
-        results: &Results,
-        index: usize,
-        stage: &StageInput<'_>,
-    ) -> Result<SolvedStage, BuildError> {
+    fn solve_stage(&self, results: &Results, stage: &StageInput<'_>) -> Result<SolvedStage, BuildError> {
         let mut solved = SolvedStage::default();
         let total = stage.lowered.steps.len() + 1;
         solved.layers = match stage.base {
             Base::Scratch => Vec::new(),
             Base::Image(reference) => self.image_layers(reference, stage.platform),
-            Base::Layout { .. } => self.layouts.get(&index).cloned().unwrap_or_default(),
+            Base::Layout(layout) => self.layout_layers(layout, stage.platform),
+            Base::Tree(name) => {
+                let made = self.layer_of_tree(name);
+                vec![made.map_err(|error| self.source.failed_at(stage.from, "FROM", error))?]
+            }
             Base::Stage(earlier) => match results.wait(*earlier) {
                 Some(earlier) => earlier.layers.clone(),
                 None => return Err(self.source.failed_at(stage.from, "FROM", StepError::Cancelled)),
@@ -220,18 +219,16 @@ impl Solver<'_> {
             Operation::Run(run) => self.run(run, from, below, modified, name),
             Operation::MakeFolder(folder) => self.make_folder(folder, below, modified),
             Operation::Copy(copy) => {
-                let source = match copy.from {
-                    CopyFrom::Context => CopySource::Context,
-                    CopyFrom::Scratch | CopyFrom::Stage(_) | CopyFrom::Image(_) => {
-                        CopySource::Layers(from.first().map_or(&[], Vec::as_slice))
-                    }
+                let source = match self.trees.of(&copy.from) {
+                    Some(tree) => CopySource::Tree(tree),
+                    None => CopySource::Layers(from.first().map_or(&[], Vec::as_slice)),
                 };
                 let warn = |message: String| {
                     let place = format!("{}:{}", self.source.file.path().display(), name.line);
                     self.progress.warning(&format!("{place}: {}: {message}", name.instruction));
                 };
                 let made = self.copy(copy, &source, below, modified, &warn)?;
-                if copy.from == CopyFrom::Context {
+                if matches!(source, CopySource::Tree(_)) {
                     self.note_context(&made.layer);
                 }
                 Ok(made)
@@ -241,7 +238,8 @@ impl Solver<'_> {
 
     fn source_of(&self, results: &Results, from: &CopyFrom) -> Result<Vec<Layer>, StepError> {
         match from {
-            CopyFrom::Context | CopyFrom::Scratch => Ok(Vec::new()),
+            CopyFrom::Context | CopyFrom::Scratch | CopyFrom::Tree(_) => Ok(Vec::new()),
+            CopyFrom::Layout(layout) => Ok(self.layout_layers(layout, &self.request.platform)),
             CopyFrom::Image(reference) => Ok(self.image_layers(reference, &self.request.platform)),
             CopyFrom::Stage(earlier) => {
                 let solved = results.wait(*earlier).ok_or(StepError::Cancelled)?;
@@ -252,6 +250,20 @@ impl Solver<'_> {
 
     fn image_layers(&self, reference: &Reference, platform: &Platform) -> Vec<Layer> {
         self.images.get(&(reference.clone(), platform.clone())).cloned().unwrap_or_default()
+    }
+
+    fn layout_layers(&self, layout: &LayoutName, platform: &Platform) -> Vec<Layer> {
+        self.layouts.get(&(layout.clone(), platform.clone())).cloned().unwrap_or_default()
+    }
+
+    /// All files of a named context as a layer.
+    fn layer_of_tree(&self, name: &str) -> Result<Layer, StepError> {
+        let from = CopyFrom::Tree(name.to_owned());
+        let source = self.trees.of(&from).map_or(CopySource::Layers(&[]), CopySource::Tree);
+        let copy = Copy::plain(from.clone(), "/".to_owned(), "/".to_owned());
+        let made = self.copy(&copy, &source, &[], self.times.of_layer(0), &|_| {})?;
+        self.note_context(&made.layer);
+        Ok(made.layer)
     }
 
     pub(super) fn note_context(&self, layer: &Layer) {

@@ -47,7 +47,7 @@ impl Stubs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::StepNetwork;
+    use crate::executor::{StepNetwork, Surroundings};
     use crate::request::PassedFile;
 
     #[test]
@@ -69,6 +69,9 @@ mod tests {
             files: vec![ca],
             scripts: Vec::new(),
             mounts: Vec::new(),
+            surroundings: Surroundings::default(),
+            insecure: false,
+            platform: minato_oci::Platform::host(),
         };
         let stubs = Stubs::of(&step, &Snapshot::of_folder(&root)).unwrap();
         for folder in ["etc", "run", "usr/share/ca"] {

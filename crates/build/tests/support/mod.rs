@@ -1,6 +1,8 @@
 //! A context to fill, a store and a cache to build into, and steps that are functions.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)] // Each test program uses a part of it.
 
+pub mod server;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use minato_oci::{Image, Reference};
-use minato_resource::SourceFile;
 
 use crate::adapter::Registries;
 use crate::arguments::{BuildArguments, Output};
 use crate::build_cache;
 use crate::build_checks;
+use crate::build_input::BuildInput;
 use crate::build_output::{Answer, BuildOutputs, Outlet};
+use crate::build_surroundings;
 use crate::exit::Failure;
 use crate::images;
 use crate::machine::Machine;
@@ -20,13 +20,16 @@ use crate::print::{self, Printer, Table};
 
 pub async fn run(machine: &Machine, printer: &Printer, arguments: &BuildArguments) -> Result<(), Failure> {
     let outputs = BuildOutputs::of(&arguments.output)?;
-    let references = references(arguments)?;
     let printer = &printer.quiet_if(arguments.output.quiet);
     let store = machine.store()?;
     // Until it is tagged, the image belongs to nothing.
     let lease = store.lease()?;
     let registries = Registries::new(machine, &store, printer);
-    let mut request = images::request(arguments.directory.clone(), dockerfile(arguments)?, &arguments.image)?;
+    let settings = images::remote_settings(&arguments.image)?;
+    let input = BuildInput::of(machine, &store, &settings, arguments)?;
+    let references = references(arguments, &input.name)?;
+    let mut request = input.request(arguments)?;
+    build_surroundings::apply(&arguments.input, &mut request)?;
     request.target.clone_from(&arguments.target);
     request.labels = labels(&arguments.label)?;
     if arguments.call.only_checks() {
@@ -72,18 +75,9 @@ fn tell(answer: &Answer, outputs: &BuildOutputs, arguments: &BuildArguments) -> 
     }
 }
 
-fn dockerfile(arguments: &BuildArguments) -> anyhow::Result<Arc<SourceFile>> {
-    let path = arguments.file.clone().unwrap_or_else(|| arguments.directory.join("Dockerfile"));
-    let bytes = std::fs::read(&path)
-        .with_context(|| format!("{}: name the Dockerfile with --file", path.display()))?;
-    Ok(Arc::new(SourceFile::from_bytes(&path, bytes)?))
-}
-
-fn references(arguments: &BuildArguments) -> anyhow::Result<Vec<Reference>> {
+fn references(arguments: &BuildArguments, name: &Path) -> anyhow::Result<Vec<Reference>> {
     if arguments.tag.is_empty() {
-        let folder =
-            arguments.directory.canonicalize().with_context(|| arguments.directory.display().to_string())?;
-        return Ok(vec![folder_name(&folder).parse::<Reference>()?.with_default_tag()]);
+        return Ok(vec![folder_name(name).parse::<Reference>()?.with_default_tag()]);
     }
     let parse = |text: &String| {
         Ok(text.parse::<Reference>().with_context(|| format!("--tag {text}"))?.with_default_tag())
