@@ -49,6 +49,11 @@ impl Contexts {
         self.0.insert(key_of(name), context);
     }
 
+    /// Whether no name means anything else.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What `name` means, with the name under which it was put.
     pub(crate) fn get(&self, name: &str) -> Option<(&str, &NamedContext)> {
         self.0.get_key_value(&key_of(name)).map(|(name, context)| (name.as_str(), context))

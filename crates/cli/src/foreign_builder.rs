@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, anyhow};
-use minato_build::{Built, Request};
+use minato_build::{Built, Request, StepNetwork, Surroundings};
 use minato_oci::layout::{self, Selection};
 use minato_oci::{Platform, Store};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -40,7 +40,7 @@ impl ForeignBuilder<'_> {
     /// What can't be asked (no program, no daemon, a flag that it has not) is a [`Failure::Error`]; a build that fails there is
     /// [`Failure::Refused`].
     pub async fn build(&self, request: &Request, platforms: &[Platform]) -> Result<Vec<Built>, Failure> {
-        self.refuse_what_it_has_not()?;
+        self.refuse_what_it_has_not(request)?;
         self.ask_for_daemon().await?;
         let folder = tempfile::tempdir().context("a folder for the image")?;
         let mut built = Vec::new();
@@ -64,10 +64,14 @@ impl ForeignBuilder<'_> {
         }
     }
 
-    fn refuse_what_it_has_not(&self) -> anyhow::Result<()> {
+    fn refuse_what_it_has_not(&self, request: &Request) -> anyhow::Result<()> {
         let own = [
             ("--build-ca", self.arguments.build_ca.is_some()),
             ("--build-env", !self.arguments.build_env.is_empty()),
+            ("--build-context", !request.contexts.is_empty()),
+            ("--network=none", request.network != StepNetwork::Host),
+            ("--add-host, --shm-size or --ulimit", request.surroundings != Surroundings::default()),
+            ("--allow security.insecure", request.allow_insecure),
         ];
         match own.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
