@@ -93,7 +93,7 @@ pub fn revision(folder: &Path) -> Result<Option<Revision>, GitError> {
 
 /// Runs `git` with fixed arguments in the folder; nothing from outside becomes an argument, and the repository's own
 /// configuration cannot name a program to run. `None` when Git has no repository or commit there.
-fn ask(folder: &Path, arguments: &[&str]) -> Result<Option<String>, GitError> {
+pub(crate) fn ask(folder: &Path, arguments: &[&str]) -> Result<Option<String>, GitError> {
     let output = Command::new("git")
         .args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
         .args(arguments)

@@ -5,6 +5,7 @@
 //!   └─► minato.yaml ─► Configuration ─┘                       │
 //!   └─► git ─► Revision ─► tag ─┐                             ▼
 //!  Configuration + objects ─► our_images ─► build ─► substitute ─► objects of this revision
+//!  git + CI's environment ─► Facts ─► image_tags ─► tags and labels of an image
 //!  Configuration ─► LocalSecrets (values that the files only refer to)
 //!
 //!  repoURL ─► Location ─┬─ repository ─► copy in DATA/sources ─► commit ─► its files, from Git's objects ─┬─► load ─► objects
@@ -21,6 +22,7 @@ mod discover;
 mod dockerfile_alone;
 mod git;
 mod git_sources;
+mod image_tags;
 mod images;
 mod kustomization;
 mod load;
@@ -36,6 +38,7 @@ pub use discover::{Deployment, DiscoverError, discover};
 pub use dockerfile_alone::dockerfile_alone;
 pub use git::{GitError, Limits, Revision, revision};
 pub use git_sources::GitSources;
+pub use image_tags::{Facts, FactsError, Flavor, ImageTags, Latest, Repository, Rule, RuleError, image_tags};
 pub use images::{ImageUse, Replacement, image_uses, substitute};
 pub use load::{Loaded, load};
 pub use ours::{OurImage, OursError, our_images};
