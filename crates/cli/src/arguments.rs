@@ -6,9 +6,11 @@ mod checks;
 mod copy;
 mod deferred;
 mod engine;
+mod login;
 mod registry;
 mod registry_serve;
 mod size;
+mod tags;
 mod transfer;
 
 use std::path::PathBuf;
@@ -22,8 +24,13 @@ pub use checks::CallArguments;
 pub use copy::CopyArguments;
 use deferred::verbs;
 pub use engine::EngineName;
-pub use registry::{RegistryArguments, RegistryVerb};
+pub use login::{LoginArguments, LogoutArguments};
+pub use registry::{
+    DeleteImageArguments, InspectArguments, ListArguments, ListTagsArguments, ReferrersArguments,
+    RegistryArguments, RegistryVerb,
+};
 pub use registry_serve::{AccessArguments, RetainArguments, ServeArguments, TlsArguments};
+pub use tags::TagsArguments;
 pub use transfer::PushArguments;
 
 /// From a Git repository to healthy containers.
@@ -83,6 +90,12 @@ pub enum Verb {
     Push(PushArguments),
     /// Copy images between registries, OCI layouts, archives and this machine
     Copy(CopyArguments),
+    /// Log in to a registry
+    Login(LoginArguments),
+    /// Forget the login to a registry
+    Logout(LogoutArguments),
+    /// Print the tags and labels that an image of this commit gets
+    Tags(TagsArguments),
     /// List the images on this machine
     Images(ImagesArguments),
     /// Check the Dockerfile and the manifests of a repository
@@ -105,7 +118,7 @@ pub enum Verb {
     Rollback(RollbackArguments),
     /// Stop an application and remove everything it left where it runs
     Delete(DeleteArguments),
-    /// Serve a registry of one's own
+    /// Look into registries and delete from them; serve one
     Registry(RegistryArguments),
 }
 }

@@ -79,13 +79,19 @@ impl Machine {
         }
     }
 
-    /// A client of the registries, with the credentials that `docker login` left.
+    /// A client of the registries, with the credentials that `login` left.
     pub fn registry_client(&self) -> anyhow::Result<Client> {
+        self.registry_client_as(Credentials::from_environment()?)
+    }
+
+    /// A client of the registries, with these credentials.
+    pub fn registry_client_as(&self, credentials: Credentials) -> anyhow::Result<Client> {
         Ok(Client::new(Options {
             mirrors: self.mirrors.clone(),
             plain_http: self.arguments.plain_http.clone(),
-            credentials: Credentials::from_environment()?,
+            credentials,
             certificates: self.arguments.registry_ca.clone(),
+            certificate_folders: certificate_folders(),
             ..Options::default()
         })?)
     }
@@ -133,6 +139,13 @@ impl Machine {
     pub fn supervisor_options(&self) -> SupervisorOptions {
         SupervisorOptions { executable: None, engine: self.engine.clone() }
     }
+}
+
+/// Where Docker and Podman look for a registry's certificates.
+fn certificate_folders() -> Vec<PathBuf> {
+    let own = std::env::home_dir().map(|home| home.join(".config/docker/certs.d"));
+    let shared = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
+    own.into_iter().chain(shared).filter(|folder| folder.is_dir()).collect()
 }
 
 fn default_data_folder() -> anyhow::Result<PathBuf> {

@@ -45,8 +45,8 @@ const SIDE_BY_SIDE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The points of engines that are not this machine: see `killed_elsewhere`; and of the registry that is served, which its
-/// own crate's `killed_server` kills.
-const ELSEWHERE: [&str; 3] = ["kubernetes.", "ecs.", "registry.serve."];
+/// own crate's `killed_server` kills; copies into a folder and logins are killed by `killed_copy` there.
+const ELSEWHERE: [&str; 5] = ["kubernetes.", "ecs.", "registry.serve.", "copy.", "login."];
 
 /// One thing that is done.
 #[derive(Clone, Copy, Debug, PartialEq)]

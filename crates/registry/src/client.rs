@@ -25,6 +25,9 @@ pub struct Options {
     pub credentials: Credentials,
     /// PEM files of certificate authorities to trust beside the system's.
     pub certificates: Vec<PathBuf>,
+    /// Folders with certificates for single registries, as Docker's `/etc/docker/certs.d`: below each one folder
+    /// `HOST[:PORT]`; the first that has it counts.
+    pub certificate_folders: Vec<PathBuf>,
     /// How often a failed request is made again.
     pub retries: u32,
     /// How long to wait for what.
@@ -51,6 +54,7 @@ impl Default for Options {
             plain_http: Vec::new(),
             credentials: Credentials::default(),
             certificates: Vec::new(),
+            certificate_folders: Vec::new(),
             retries: 4,
             timeouts: Timeouts { connect: Duration::from_secs(10), stall: Duration::from_secs(30) },
             parallel: 4,
@@ -97,6 +101,7 @@ impl Client {
         let settings = Settings {
             credentials: options.credentials,
             certificates: options.certificates.iter().map(read).collect::<Result<_, _>>()?,
+            certificate_folders: options.certificate_folders,
             retries: options.retries,
             connect: options.timeouts.connect,
             stall: options.timeouts.stall,

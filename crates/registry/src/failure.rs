@@ -183,7 +183,7 @@ pub(crate) fn without_query(url: &Url) -> Url {
 pub(crate) fn denied(url: &Url, had_credentials: bool) -> RequestError {
     let hint = match had_credentials {
         true => "; the image does not exist or the credentials do not allow it",
-        false => "; log in first (docker login writes the config.json that is read)",
+        false => "; log in first (minato login)",
     };
     RequestError::Denied { url: without_query(url).to_string(), hint: hint.to_owned() }
 }

@@ -29,7 +29,9 @@ mod download;
 mod endpoint;
 mod failure;
 mod fetch;
+mod host_certificates;
 mod listing;
+mod login;
 mod meter;
 mod mirror;
 mod outgoing;
@@ -48,7 +50,7 @@ mod upload;
 
 pub use client::{Client, ClientError, Options, Timeouts};
 pub use copy::{Copied, CopyError, CopyOptions, FolderError, Place};
-pub use credentials::{Credential, CredentialError, Credentials, Secret};
+pub use credentials::{Credential, CredentialError, CredentialFile, Credentials, KeptIn, Secret};
 pub use document::Document;
 pub use failure::RequestError;
 pub use mirror::{Mirror, MirrorError};

@@ -11,7 +11,7 @@ use crate::transport::{Body, Call, Transport};
 
 /// As long as a manifest may be: one page is no longer.
 const PAGE_LIMIT: u64 = 4 << 20;
-const PAGES_LIMIT: usize = 10_000;
+const PAGES_LIMIT: usize = 1_000;
 
 /// A list at one place.
 pub(crate) struct Listing<'a> {

@@ -1,5 +1,6 @@
 //! One request to one place: credentials, retries, limits on what comes back.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::authorize::challenge_of;
 use crate::credentials::Credentials;
-use crate::endpoint::{Endpoint, is_loopback};
+use crate::endpoint::{Endpoint, authority, is_loopback};
 use crate::failure::{RequestError, accept, broken, read_body};
+use crate::host_certificates::{self, HostClients};
 use crate::outgoing::Outgoing;
 use crate::progress::{Event, Progress};
 use crate::token::{TokenKey, Tokens};
@@ -55,7 +57,10 @@ pub(crate) struct Transport {
     http: OnceLock<reqwest::Client>,
     /// Proxies are for other machines: Go's and curl's clients don't send loopback through one either.
     http_here: OnceLock<reqwest::Client>,
+    /// For registries with certificates of their own.
+    http_there: HostClients,
     certificates: Vec<reqwest::Certificate>,
+    certificate_folders: Vec<PathBuf>,
     connect: Duration,
     pub(crate) credentials: Credentials,
     tokens: Tokens,
@@ -68,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) credentials: Credentials,
     /// PEM files.
     pub(crate) certificates: Vec<Vec<u8>>,
+    pub(crate) certificate_folders: Vec<PathBuf>,
     pub(crate) retries: u32,
     pub(crate) connect: Duration,
     pub(crate) stall: Duration,
@@ -82,7 +88,9 @@ impl Transport {
         Ok(Self {
             http: OnceLock::new(),
             http_here: OnceLock::new(),
+            http_there: HostClients::default(),
             certificates,
+            certificate_folders: settings.certificate_folders,
             connect: settings.connect,
             credentials: settings.credentials,
             tokens: Tokens::default(),
@@ -91,12 +99,24 @@ impl Transport {
         })
     }
 
-    pub(crate) fn http(&self, url: &Url) -> Result<&reqwest::Client, RequestError> {
-        let here = is_loopback(url);
-        let place = if here { &self.http_here } else { &self.http };
-        if let Some(client) = place.get() {
-            return Ok(client);
+    /// The client for whatever is at `url`.
+    pub(crate) fn http(&self, url: &Url) -> Result<reqwest::Client, RequestError> {
+        if !self.certificate_folders.is_empty() && url.scheme() == "https" {
+            let host = authority(url);
+            let own = self.http_there.get(&host, || self.with_certificates_of(url, &host))?;
+            if let Some(client) = own {
+                return Ok(client);
+            }
         }
+        let place = if is_loopback(url) { &self.http_here } else { &self.http };
+        if let Some(client) = place.get() {
+            return Ok(client.clone());
+        }
+        let client = self.builder(url).build().map_err(|error| broken(url, &error))?;
+        Ok(place.get_or_init(|| client).clone())
+    }
+
+    fn builder(&self, url: &Url) -> reqwest::ClientBuilder {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("minato/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect)
@@ -104,9 +124,24 @@ impl Transport {
         for certificate in &self.certificates {
             builder = builder.add_root_certificate(certificate.clone());
         }
-        let builder = if here { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(|error| broken(url, &error))?;
-        Ok(place.get_or_init(|| client))
+        if is_loopback(url) { builder.no_proxy() } else { builder }
+    }
+
+    fn with_certificates_of(&self, url: &Url, host: &str) -> Result<Option<reqwest::Client>, RequestError> {
+        let refused = |reason: String| RequestError::Answer { url: url.to_string(), reason };
+        let found = host_certificates::read(&self.certificate_folders, host);
+        let Some(found) = found.map_err(|error| refused(error.to_string()))? else { return Ok(None) };
+        let bad = |error: reqwest::Error| refused(format!("certificates for {host} are malformed: {error}"));
+        let mut builder = self.builder(url);
+        for pem in &found.authorities {
+            for certificate in reqwest::Certificate::from_pem_bundle(pem).map_err(bad)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        if let Some(pem) = &found.identity {
+            builder = builder.identity(reqwest::Identity::from_pem(pem).map_err(bad)?);
+        }
+        builder.build().map(Some).map_err(bad)
     }
 
     pub(crate) fn stall(&self) -> Duration {

@@ -14,11 +14,17 @@ pub struct Registry {
 impl Registry {
     /// Serves a storage folder; several may serve the same one, as nothing is pushed.
     pub fn serve(storage: &Path) -> Registry {
+        Registry::serve_with(storage, &[])
+    }
+
+    /// As [`Registry::serve`], with settings as docker-registry takes them from its environment.
+    pub fn serve_with(storage: &Path, settings: &[(&str, &str)]) -> Registry {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let started = Command::new(repository().join("tools/serve-registry"))
             .arg(storage)
             .arg(&pid_file)
+            .envs(settings.iter().copied())
             .output()
             .unwrap();
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));

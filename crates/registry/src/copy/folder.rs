@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use minato_oci::{Descriptor, Digest, Digester, Index, ManifestError, Reference, media_type};
 use serde_json::Value;
@@ -21,6 +22,11 @@ const NAME_ANNOTATION: &str = "org.opencontainers.image.ref.name";
 /// Where containerd and Docker put the whole reference.
 const CONTAINERD_ANNOTATION: &str = "io.containerd.image.name";
 const HEADER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// How files are called that are not whole yet.
+const UNFINISHED: &str = ".ingest-";
+/// Nobody writes to a file for so long.
+const ABANDONED: Duration = Duration::from_secs(86_400);
 
 /// Why a folder can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +89,7 @@ impl Folder {
     pub(super) fn create(path: &Path) -> Result<Self, FolderError> {
         let folder = Self { path: path.to_owned() };
         if !path.join("oci-layout").exists() {
-            let is_empty = fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
-            if !is_empty {
+            if has_other_files(path) {
                 let reason = "folder is neither empty nor an OCI layout".to_owned();
                 return Err(FolderError::Malformed { path: path.to_owned(), reason });
             }
@@ -93,6 +98,7 @@ impl Folder {
         }
         let blobs = path.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(|source| failed(&blobs, source))?;
+        clear_leftovers(path);
         Self::open(path)
     }
 
@@ -182,6 +188,7 @@ impl Folder {
         // A broken download is the cause of the other error.
         downloaded?;
         written.map_err(|source| failed(&path, source))?;
+        fail::fail_point!("copy.blob.before-rename");
         file.persist(&path).map_err(|error| failed(&path, error.error))?;
         Ok(())
     }
@@ -228,6 +235,7 @@ impl Folder {
         let path = self.path.join(name);
         let written = self.new_file().and_then(|mut file| {
             file.write_all(bytes)?;
+            fail::fail_point!("copy.layout.before-rename");
             file.persist(&path).map_err(|error| error.error)
         });
         written.map(drop).map_err(|source| failed(&path, source))
@@ -237,12 +245,34 @@ impl Folder {
     fn new_file(&self) -> io::Result<NamedTempFile> {
         use std::os::unix::fs::PermissionsExt;
         let readable = fs::Permissions::from_mode(0o644);
-        tempfile::Builder::new().prefix(".ingest-").permissions(readable).tempfile_in(&self.path)
+        tempfile::Builder::new().prefix(UNFINISHED).permissions(readable).tempfile_in(&self.path)
     }
 
     fn malformed(&self, name: &str, reason: &str) -> FolderError {
         FolderError::Malformed { path: self.path.join(name), reason: reason.to_owned() }
     }
+}
+
+/// Whether something is in the folder that a killed copy did not leave.
+fn has_other_files(path: &Path) -> bool {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| !is_unfinished(&entry))
+}
+
+/// Removes what killed copies left. Whoever copies at this moment keeps his files.
+fn clear_leftovers(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten().filter(is_unfinished) {
+        let age =
+            entry.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > ABANDONED) {
+            // What can't be removed is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_unfinished(entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED))
 }
 
 async fn write_all(mut file: tokio::fs::File, mut received: Received) -> io::Result<()> {

@@ -34,6 +34,15 @@ impl Drop for Registry {
 impl Registry {
     /// `None`, told by name, when a part is missing.
     pub fn start(test: &str, folder: &Path, more: &str) -> Option<Self> {
+        Self::start_with(test, folder, more, "")
+    }
+
+    /// As [`Registry::start`], of a registry that deletes.
+    pub fn start_deleting(test: &str, folder: &Path) -> Option<Self> {
+        Self::start_with(test, folder, PLAIN, ", delete: {enabled: true}")
+    }
+
+    fn start_with(test: &str, folder: &Path, more: &str, storage: &str) -> Option<Self> {
         for part in ["docker-registry", "skopeo", "openssl"] {
             if Command::new(part).arg("version").output().is_err() {
                 eprintln!("SKIPPED {test}: {part} is not installed");
@@ -42,7 +51,7 @@ impl Registry {
         }
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n{http}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}{storage}}}\n{http}\n",
             folder.join("registry").display(),
             http = more.replace("ADDRESS", &address.to_string()),
         );
