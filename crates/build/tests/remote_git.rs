@@ -1,6 +1,6 @@
 //! ADD of a Git repository: from a `git daemon` on loopback, and from a plain HTTP server.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests are no tests to clippy.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)] // Helpers of tests are no tests to clippy.
 
 mod support;
 
