@@ -5,6 +5,7 @@ mod lists;
 mod manifests;
 mod permission;
 mod tokens;
+mod turns;
 mod uploads;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use permission::needs;
+use turns::Turns;
 
 use super::access::Access;
 use super::answer::{Answer, Refusal, empty};
@@ -46,6 +48,8 @@ pub(crate) struct Service {
     limits: Limits,
     upkeep: Upkeep,
     log: Log,
+    /// Who writes to which upload.
+    turns: Turns,
 }
 
 impl Service {
@@ -56,7 +60,8 @@ impl Service {
         let (limits, upkeep, log) = (options.limits, options.upkeep, options.log);
         let cache = options.upstreams.map(|upstreams| Arc::new(Cache::new(upstreams, limits, log.clone())));
         let (immutable_tags, retention) = (options.immutable_tags.into(), options.retention);
-        Ok(Self { storage, access, cache, immutable_tags, retention, limits, upkeep, log })
+        let turns = Turns::default();
+        Ok(Self { storage, access, cache, immutable_tags, retention, limits, upkeep, log, turns })
     }
 
     /// Whether everybody may do everything.

@@ -1,10 +1,13 @@
 //! Uploads: begun, mounted, filled in one request or in many, finished (the specification's "Pushing blobs").
 
+use std::time::{Duration, Instant};
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use http::{HeaderMap, StatusCode};
 use tokio::task::JoinHandle;
 
+use super::turns::{PATIENCE, Turn};
 use super::{CONTENT_DIGEST, Received, Service, blocking};
 use crate::server::access::{Action, Caller, Need};
 use crate::server::answer::{Answer, Refusal, empty};
@@ -127,8 +130,8 @@ impl Service {
         from: Option<u64>,
         body: Received,
     ) -> Result<u64, Refusal> {
-        let writer = self.resume(repository, id, from).await?;
-        Ok(receive(body, writer).await?.pause())
+        let (writer, turn) = self.resume(repository, id, from).await?;
+        Ok(receive(body, writer, &turn).await?.pause())
     }
 
     async fn finish(
@@ -139,30 +142,50 @@ impl Service {
         digest: &ContentDigest,
         body: Received,
     ) -> Result<(), Refusal> {
-        let mut writer = self.resume(repository, id, from).await?;
+        let (mut writer, turn) = self.resume(repository, id, from).await?;
         writer.expect(digest);
-        let writer = receive(body, writer).await?;
+        let writer = receive(body, writer, &turn).await?;
         let digest = digest.clone();
         blocking(move || writer.finish(&digest)).await
     }
 
+    /// Goes on with an upload, as soon as an earlier request of this process has given it up.
     async fn resume(
         &self,
         repository: &Repository,
         id: &UploadId,
         from: Option<u64>,
-    ) -> Result<UploadWriter, Refusal> {
-        let (repository, id, limit) = (repository.clone(), id.clone(), self.limits.blob);
-        blocking(move || repository.resume_upload(&id, from, limit)).await
+    ) -> Result<(UploadWriter, Turn), Refusal> {
+        let turn = self.turns.take(id);
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let (repository, id, limit) = (repository.clone(), id.clone(), self.limits.blob);
+            let resumed =
+                tokio::task::spawn_blocking(move || repository.resume_upload(&id, from, limit)).await;
+            match resumed.map_err(|error| Refusal::fault(format!("a task died: {error}")))? {
+                Err(StorageError::UploadBusy) if Instant::now() < give_up => {
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_millis(10)) => {}
+                        () = turn.lost() => return Err(StorageError::UploadBusy.into()),
+                    }
+                }
+                resumed => return Ok((resumed?, turn)),
+            }
+        }
     }
 }
 
-/// Writes the body while the next part of it comes. Of a body that breaks off, what came is kept.
-async fn receive(mut body: Received, writer: UploadWriter) -> Result<UploadWriter, Refusal> {
+/// Writes the body while the next part of it comes. Of a body that breaks off, what came is kept; so it is when another
+/// request takes the turn.
+async fn receive(mut body: Received, writer: UploadWriter, turn: &Turn) -> Result<UploadWriter, Refusal> {
     let mut writing = write(writer, Bytes::new());
     let mut buffer = BytesMut::new();
     let end = loop {
-        match body.next().await {
+        let next = tokio::select! {
+            next = body.next() => next,
+            () = turn.lost() => Err(StorageError::UploadBusy.into()),
+        };
+        match next {
             Ok(Some(bytes)) => buffer.extend_from_slice(&bytes),
             Ok(None) => break Ok(()),
             Err(refusal) => break Err(refusal),
