@@ -205,6 +205,8 @@ async fn blob_to(
     progress.event(Event::LayerStarted { layer: &blob.digest, size: blob.size });
     if target.put_blob(blob, origin).await? == Uploaded::Sent {
         sent.fetch_add(blob.size, Ordering::Relaxed);
+        // Not every kind of target tells on the way.
+        progress.event(Event::LayerAdvanced { layer: &blob.digest, bytes: blob.size });
     }
     progress.event(Event::LayerDone { layer: &blob.digest });
     Ok(())
