@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use minato_sync::StoreError;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -25,6 +25,7 @@ const APPLICATION_ID: i32 = 0x6d69_6e61;
 
 /// How long a writer waits for another one. Transactions here take milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens the file, making it when it is not there, readable by its owner only.
 pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
@@ -40,11 +41,27 @@ pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     check_format(path, &connection)?;
+    write_ahead(&connection).map_err(failed)?;
     // FULL: a commit is on disk when it returns, also when the power goes.
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     migrate(&mut connection).map_err(failed)?;
     Ok(connection)
+}
+
+/// Turns the write-ahead log on. Where several make the file at once, SQLite does not wait for the others: each has read
+/// the file when it wants to write, so that waiting could last for ever.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let give_up = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && Instant::now() < give_up => std::thread::sleep(BUSY_PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// Makes the file, for its owner only; SQLite gives its companion files the same mode. A file that is there is not even
@@ -60,8 +77,11 @@ fn create(path: &Path) -> std::io::Result<()> {
 /// Refuses a file that is not ours or that a newer Minato wrote, before anything is written to it.
 fn check_format(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| failure(path, &error);
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    // Both at one moment: another process may be making the file.
+    let moment = connection.unchecked_transaction().map_err(failed)?;
+    let pragma = |name| moment.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (id, version) = (pragma("application_id").map_err(failed)?, pragma("user_version").map_err(failed)?);
+    drop(moment);
     let found = u32::try_from(version).unwrap_or(u32::MAX);
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     let place = path.display().to_string();

@@ -240,3 +240,20 @@ async fn opening_the_file_once_more_takes_no_lock_from_who_has_it_open() {
     assert_eq!(locks_on(&path), before);
     state.save(&record()).await.unwrap();
 }
+
+#[test]
+fn many_may_be_the_first_to_open_the_file() {
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let all = std::sync::Barrier::new(6);
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    all.wait();
+                    State::open(&path).unwrap();
+                });
+            }
+        });
+    }
+}
