@@ -79,48 +79,48 @@ pub struct MachineArguments {
 }
 
 verbs! {
-/// What to do. One file per verb under `verb/`.
-#[derive(Debug)]
-pub enum Verb {
-    /// Check, build and run a repository on this machine
-    Up(UpArguments),
-    /// Build the image of a folder with a Dockerfile
-    Build(BuildArguments),
-    /// Send images of this machine to their registries
-    Push(PushArguments),
-    /// Copy images between registries, OCI layouts, archives and this machine
-    Copy(CopyArguments),
-    /// Log in to a registry
-    Login(LoginArguments),
-    /// Forget the login to a registry
-    Logout(LogoutArguments),
-    /// Print the tags and labels that an image of this commit gets
-    Tags(TagsArguments),
-    /// List the images on this machine
-    Images(ImagesArguments),
-    /// Check the Dockerfile and the manifests of a repository
-    Check(CheckArguments),
-    /// Print the objects that a kustomization or a folder of manifests stands for
-    Render(RenderArguments),
-    /// Make an engine (this machine, Kubernetes, ECS) equal to what an Application asks for
-    Sync(SyncArguments),
-    /// Show what `up` or `sync` would change
-    Diff(DiffArguments),
-    /// Show what runs and whether it is healthy
-    Status(StatusArguments),
-    /// Show what the containers wrote
-    Logs(LogsArguments),
-    /// Run a command inside a running container
-    Exec(ExecArguments),
-    /// List the revisions of an application
-    History(HistoryArguments),
-    /// Go back to an earlier revision
-    Rollback(RollbackArguments),
-    /// Stop an application and remove everything it left where it runs
-    Delete(DeleteArguments),
-    /// Look into registries and delete from them; serve one
-    Registry(RegistryArguments),
-}
+    /// What to do. One file per verb under `verb/`.
+    #[derive(Debug)]
+    pub enum Verb {
+        /// Check, build and run a repository on this machine
+        Up(UpArguments),
+        /// Build the image of a folder with a Dockerfile
+        Build(BuildArguments),
+        /// Send images of this machine to their registries
+        Push(PushArguments),
+        /// Copy images between registries, OCI layouts, archives and this machine
+        Copy(CopyArguments),
+        /// Log in to a registry
+        Login(LoginArguments),
+        /// Forget the login to a registry
+        Logout(LogoutArguments),
+        /// Print the tags and labels that an image of this commit gets
+        Tags(TagsArguments),
+        /// List the images on this machine
+        Images(ImagesArguments),
+        /// Check the Dockerfile and the manifests of a repository
+        Check(CheckArguments),
+        /// Print the objects that a kustomization or a folder of manifests stands for
+        Render(RenderArguments),
+        /// Make an engine (this machine, Kubernetes, ECS) equal to what an Application asks for
+        Sync(SyncArguments),
+        /// Show what `up` or `sync` would change
+        Diff(DiffArguments),
+        /// Show what runs and whether it is healthy
+        Status(StatusArguments),
+        /// Show what the containers wrote
+        Logs(LogsArguments),
+        /// Run a command inside a running container
+        Exec(ExecArguments),
+        /// List the revisions of an application
+        History(HistoryArguments),
+        /// Go back to an earlier revision
+        Rollback(RollbackArguments),
+        /// Stop an application and remove everything it left where it runs
+        Delete(DeleteArguments),
+        /// Look into registries and delete from them; serve one
+        Registry(RegistryArguments),
+    }
 }
 
 impl Verb {
