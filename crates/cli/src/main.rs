@@ -28,7 +28,9 @@ mod repository;
 mod verb;
 mod watch;
 
+use std::pin::pin;
 use std::process::ExitCode;
+use std::task::{Context, Poll, Waker};
 
 use clap::Parser;
 
@@ -55,25 +57,18 @@ fn main() -> ExitCode {
 
 fn start(printer: &Printer, arguments: Arguments) -> Result<(), Failure> {
     let machine = Machine::new(&arguments.machine)?;
-    let runtime = threads(&arguments.verb).enable_all().build()?;
     let ends_itself = arguments.verb.ends_itself();
-    let work = run(&machine, printer, arguments.verb);
+    let only_reads = matches!(arguments.verb, Verb::Check(_) | Verb::Render(_));
+    let mut work = pin!(run(&machine, printer, arguments.verb));
+    // A verb that only reads files waits for nothing: it has ended before threads would have started.
+    if only_reads && let Poll::Ready(result) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return result;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = if ends_itself { runtime.block_on(work) } else { runtime.block_on(until_interrupted(work)) };
     // Threads that still read a registry must not hold up the end.
     runtime.shutdown_background();
     result
-}
-
-/// A verb that only reads files has ended before threads would have started.
-fn threads(verb: &Verb) -> tokio::runtime::Builder {
-    match verb {
-        Verb::Check(_) | Verb::Render(_) => tokio::runtime::Builder::new_current_thread(),
-        _ => {
-            let mut threads = tokio::runtime::Builder::new_multi_thread();
-            threads.worker_threads(2);
-            threads
-        }
-    }
 }
 
 /// Ctrl-C ends a verb wherever it is, unless the verb takes it as its own end. What was begun is finished or cleaned by
