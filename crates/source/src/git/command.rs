@@ -87,6 +87,7 @@ pub(crate) fn git(repository: &Path) -> Command {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
         "GIT_NAMESPACE",
         "GIT_CONFIG_PARAMETERS",
+        "GIT_CONFIG_COUNT",
         "GIT_ASKPASS",
         "SSH_ASKPASS",
         "GIT_TRACE",
